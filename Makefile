@@ -1,0 +1,86 @@
+# Skyhold's commands; `make` alone lists them. Everything is installed in .venv, once, and again
+# only when a lock file or pyproject.toml changes.
+
+PYTHON ?= python3
+ARGS    =
+
+venv  := .venv
+bin   := $(venv)/bin
+ready := $(venv)/.run-ready
+tools := $(venv)/.dev-ready
+
+pip  := $(bin)/python -m pip -qq --disable-pip-version-check --no-input
+lock := $(bin)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+        --python $(bin)/python --no-python-downloads --fork-strategy fewest \
+        --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock'
+
+# From its environment pip takes how to reach an index, and nothing that would change what is
+# installed or where: the lock files say what, .venv is where.
+pip_reach := PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT \
+             PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_INDEX_URL PIP_KEYRING_PROVIDER \
+             PIP_NO_CACHE_DIR PIP_NO_INDEX PIP_PROXY PIP_RETRIES PIP_TIMEOUT PIP_TRUSTED_HOST
+unexport $(filter-out $(pip_reach),$(filter PIP_%,$(.VARIABLES)))
+export PIP_USER := 0
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help run test check format lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo '  ARGS is handed on:   make test ARGS="-k hold"   make lock ARGS=--upgrade'
+	@echo '  another Python:      make PYTHON=python3.12 test'
+
+run: $(ready) ## start the whole system: both services, with the demo schedule (settings: .env.example)
+	@exec $(bin)/skyhold serve --demo $(ARGS)
+
+test: $(tools) ## run the tests
+	@$(bin)/pytest $(ARGS)
+
+check: $(tools) ## style, types, import rules and dependencies, all of them even when one fails
+	@failed=; \
+	try() { echo "== $$*"; "$(bin)/$$@" || failed="$$failed [$$*]"; }; \
+	try ruff check; \
+	try ruff format --check; \
+	try mypy; \
+	try lint-imports --no-logo; \
+	try deptry src; \
+	test -z "$$failed" || { echo "Not in order:$$failed" >&2; exit 1; }
+
+format: $(tools) ## put the code in its format and make the fixes that are safe
+	@$(bin)/ruff check --fix-only --quiet
+	@$(bin)/ruff format
+
+lock: $(tools) ## write requirements/*.lock for what pyproject.toml asks
+	@$(lock) $(ARGS) --group build --output-file requirements/run.lock
+	@$(lock) $(ARGS) --group dev --constraint requirements/run.lock \
+	    --output-file requirements/dev.lock
+	@echo "requirements/run.lock and requirements/dev.lock are up to date"
+
+clean: ## remove what these commands made; your data stays
+	@rm -rf $(venv) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(bin)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    found=$$($(PYTHON) --version 2>&1) || found='not there'; \
+	    echo "Skyhold needs Python 3.11 or newer; '$(PYTHON)' is $$found." >&2; \
+	    echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Creating $(venv) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(venv) || { rm -rf $(venv); exit 1; }
+
+$(ready): $(bin)/python requirements/run.lock pyproject.toml
+	@echo "Installing what the service needs (requirements/run.lock)"
+	@$(pip) install --require-hashes -r requirements/run.lock
+	@$(pip) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The development lock holds all of the other one, at the same versions.
+$(tools): $(bin)/python requirements/dev.lock pyproject.toml
+	@echo "Installing what development needs (requirements/dev.lock)"
+	@$(pip) install --require-hashes -r requirements/dev.lock
+	@$(pip) install --no-deps --no-build-isolation --editable .
+	@touch $(ready) $@

@@ -1,0 +1,1 @@
+"""The other parties: the flight service and the payment provider."""

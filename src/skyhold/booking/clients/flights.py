@@ -1,0 +1,126 @@
+"""The flight service, as the booking service sees it.
+
+Every call is idempotent and carries the booking's id as the hold's. It ends in one of three ways:
+an answer, a refusal, or Unknown; an answer that does not make sense counts as Unknown.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+
+from skyhold.booking.errors import FlightRefusal
+from skyhold.contracts.holds import Hold, HoldStatus, HoldWanted
+from skyhold.kernel.client import Reply, ServiceClient, Unknown
+from skyhold.kernel.logging import get_logger
+
+log = get_logger(__name__)
+
+REFUSALS = frozenset(
+    {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+
+
+class HoldGone(Exception):
+    """The hold has ended, for good."""
+
+
+class HoldIsConfirmed(Exception):
+    """The hold is confirmed, so a plain release does not touch it."""
+
+
+class Flights:
+    """Holds seats, makes holds final, gives seats back."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def hold(self, hold_id: str, wanted: HoldWanted) -> Hold:
+        """Hold all of these seats, or none.
+
+        Raises HoldGone when the id is spent, FlightRefusal when the seats cannot be had, Unknown.
+        """
+        reply = await self._call("PUT", _path(hold_id), wanted.model_dump(mode="json"))
+        if reply.status == HTTPStatus.GONE:
+            raise HoldGone
+        hold = _hold(reply, hold_id)
+        if hold.status is not HoldStatus.HELD or hold.expires_in_s is None or hold.total is None:
+            msg = f"held, and yet {hold.status}"
+            raise Unknown(msg)
+        if [(s.flight_id, s.cabin, len(s.seats)) for s in hold.segments] != [
+            (s.flight_id, s.cabin, s.party) for s in wanted.segments
+        ]:
+            msg = "other seats than asked for"
+            raise Unknown(msg)
+        return hold
+
+    async def confirm(self, hold_id: str) -> None:
+        """Make the hold final. Raises HoldGone when it has ended, Unknown."""
+        reply = await self._call("PUT", f"{_path(hold_id)}/confirmation")
+        # An id the flight service does not know cannot be confirmed later either.
+        if reply.status in {HTTPStatus.GONE, HTTPStatus.NOT_FOUND}:
+            raise HoldGone
+        if _hold(reply, hold_id).status is not HoldStatus.CONFIRMED:
+            msg = "confirmed, and yet not"
+            raise Unknown(msg)
+
+    async def release(self, hold_id: str) -> None:
+        """Give the seats of an unconfirmed hold back. Raises HoldIsConfirmed, Unknown."""
+        reply = await self._call("DELETE", _path(hold_id))
+        if reply.status == HTTPStatus.CONFLICT:
+            raise HoldIsConfirmed
+        _ended(_hold(reply, hold_id))
+
+    async def cancel(self, hold_id: str) -> None:
+        """Give the seats back, confirmed or not. Raises Unknown."""
+        _ended(_hold(await self._call("DELETE", f"{_path(hold_id)}?cancel=true"), hold_id))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+        reply = await self._client.call(method, path, body)
+        if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            log.error("flights.not_admitted", status=reply.status, hint="is SERVICE_SECRET equal?")
+            msg = f"status {reply.status}"
+            raise Unknown(msg)
+        return reply
+
+
+def _path(hold_id: str) -> str:
+    return f"/api/v1/holds/{hold_id}"
+
+
+def _hold(reply: Reply, hold_id: str) -> Hold:
+    """The hold in an answer. Raises FlightRefusal for a refusal, Unknown for nonsense."""
+    if reply.status in REFUSALS:
+        raise _refusal(reply)
+    if reply.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+        msg = f"status {reply.status}"
+        raise Unknown(msg)
+    try:
+        hold = Hold.model_validate(reply.body)
+    except ValidationError as error:
+        msg = "a hold that is none"
+        raise Unknown(msg) from error
+    if hold.hold_id != hold_id:
+        msg = "another hold"
+        raise Unknown(msg)
+    return hold
+
+
+def _refusal(reply: Reply) -> FlightRefusal:
+    code, detail = reply.body.get("code"), reply.body.get("detail")
+    if not isinstance(code, str) or not isinstance(detail, str):
+        msg = f"status {reply.status} without a code"
+        raise Unknown(msg)
+    return FlightRefusal(reply.status, code, detail)
+
+
+def _ended(hold: Hold) -> None:
+    if hold.status in {HoldStatus.HELD, HoldStatus.CONFIRMED}:
+        msg = f"released, and yet {hold.status}"
+        raise Unknown(msg)

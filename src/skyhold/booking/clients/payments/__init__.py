@@ -1,0 +1,1 @@
+"""Payment providers: the port, and the sandbox that ships with the service."""

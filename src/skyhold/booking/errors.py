@@ -1,0 +1,116 @@
+"""What the booking service refuses, and why.
+
+    Problem
+    ├── Unauthorized 401        LoginFailed
+    ├── PaymentRequired 402     PaymentDeclined, CaptureRefused
+    ├── NotFound 404            BookingNotFound
+    ├── Conflict 409            EmailTaken, HoldExpired, AlreadyCancelled, IllegalTransition,
+    │                           PaymentInProgress, DepartedAlready
+    ├── Unprocessable 422       IdempotencyKeyReused, CardDataNotAccepted
+    └── Unavailable 503         FlightServiceUnavailable
+
+Refusals of the flight service are passed on with their own codes, see FlightRefusal.
+"""
+
+from __future__ import annotations
+
+from skyhold.kernel.errors import (
+    Conflict,
+    NotFound,
+    PaymentRequired,
+    Problem,
+    Unauthorized,
+    Unavailable,
+    Unprocessable,
+)
+
+
+class LoginFailed(Unauthorized):
+    """E-mail and password do not belong together."""
+
+    code = "login_failed"
+
+
+class EmailTaken(Conflict):
+    """There is an account with this e-mail already."""
+
+    code = "email_taken"
+
+
+class PaymentDeclined(PaymentRequired):
+    """The payment was declined; the seats are still held until the deadline."""
+
+    code = "payment_declined"
+
+
+class CaptureRefused(PaymentRequired):
+    """The payment was authorised but could not be collected; the booking is cancelled."""
+
+    code = "capture_refused"
+
+
+class BookingNotFound(NotFound):
+    """There is no such booking of yours."""
+
+    code = "booking_not_found"
+
+
+class HoldExpired(Conflict):
+    """The seats were held for you until a moment ago; please book again."""
+
+    code = "hold_expired"
+
+
+class AlreadyCancelled(Conflict):
+    """The booking is cancelled."""
+
+    code = "already_cancelled"
+
+
+class IllegalTransition(Conflict):
+    """The booking cannot go there from where it is."""
+
+    code = "illegal_transition"
+
+
+class PaymentInProgress(Conflict):
+    """A payment of this booking is being settled just now."""
+
+    code = "payment_in_progress"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after_s=2)
+
+
+class DepartedAlready(Conflict):
+    """The journey has begun, so the booking can no longer be cancelled."""
+
+    code = "departed_already"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    """This Idempotency-Key was used before, with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class CardDataNotAccepted(Unprocessable):
+    """This looks like a card number; send the token your payment provider gave you instead."""
+
+    code = "card_data_not_accepted"
+
+
+class FlightServiceUnavailable(Unavailable):
+    """Seats cannot be checked just now; nothing was booked. Please try again shortly."""
+
+    code = "flight_service_unavailable"
+
+
+class FlightRefusal(Problem):
+    """The flight service refused, for a reason of its own."""
+
+    # Its status and code are those of the answer it passes on, so they stand on the instance.
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status  # type: ignore[misc]
+        self.code = code  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Find at most N due rows, call a service for each."""

@@ -1,0 +1,1 @@
+"""The booking database's history, see kernel/migrations.py."""

@@ -1,0 +1,141 @@
+"""The booking database. The legal values and the rules that hold in every row are constraints."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from skyhold.kernel.db import ExactText, Instant, Key, metadata
+from skyhold.kernel.outbox import outbox_table
+
+from .booking import BookingStatus, PassengerType
+from .payment import AT_REST, PaymentStatus
+from .user import Role
+
+
+class Base(DeclarativeBase):
+    """The tables of this service."""
+
+    metadata = metadata()
+
+
+OUTBOX = outbox_table(Base.metadata, "booking_outbox")
+
+
+def _in(column: str, values: type[StrEnum] | frozenset[PaymentStatus]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value.value)) for value in sorted(values))})"
+
+
+class UserRow(Base):
+    """An account."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
+    name: Mapped[str] = mapped_column(ExactText(100))
+    email: Mapped[str] = mapped_column(ExactText(254))
+    email_key: Mapped[str] = mapped_column(ExactText(254), unique=True)
+    password_hash: Mapped[str] = mapped_column(Key(60))
+    role: Mapped[str] = mapped_column(Key(16))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = (CheckConstraint(_in("role", Role), name="role"),)
+
+
+class BookingRow(Base):
+    """A booking. Whatever is not at rest has a time at which the driver looks at it again."""
+
+    __tablename__ = "bookings"
+
+    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(Key(36), ForeignKey("users.id"))
+    record_locator: Mapped[str] = mapped_column(Key(6), unique=True)
+    idempotency_key: Mapped[str | None] = mapped_column(Key(255))
+    request_digest: Mapped[str | None] = mapped_column(Key(64))
+    status: Mapped[str] = mapped_column(Key(16))
+    segments: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    total_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Key(3))
+    payment_required_by: Mapped[datetime] = mapped_column(Instant)
+    active_payment_id: Mapped[str | None] = mapped_column(Key(36))
+    hold_open: Mapped[bool] = mapped_column(Boolean)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(Integer)
+    ver: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "idempotency_key"),
+        Index("ix_bookings_due_at", "due_at"),
+        Index("ix_bookings_of_user", "user_id", "created_at", "id"),
+        CheckConstraint(_in("status", BookingStatus), name="status"),
+        CheckConstraint("total_minor >= 0", name="total_not_negative"),
+        CheckConstraint(
+            "status = 'confirmed' OR hold_open = false OR due_at IS NOT NULL", name="never_stuck"
+        ),
+        CheckConstraint(
+            "status IN ('expired', 'cancelled') OR hold_open = true", name="live_has_hold"
+        ),
+        CheckConstraint(
+            "(status = 'paying') = (active_payment_id IS NOT NULL)", name="paying_has_payment"
+        ),
+    )
+
+
+class PassengerRow(Base):
+    """Someone who flies on a booking; `position` is theirs among the seats."""
+
+    __tablename__ = "passengers"
+
+    booking_id: Mapped[str] = mapped_column(Key(36), ForeignKey("bookings.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    given_name: Mapped[str] = mapped_column(ExactText(100))
+    family_name: Mapped[str] = mapped_column(ExactText(100))
+    type: Mapped[str] = mapped_column(Key(16))
+    born_on: Mapped[date | None] = mapped_column(Date)
+
+    __table_args__ = (CheckConstraint(_in("type", PassengerType), name="type"),)
+
+
+class PaymentRow(Base):
+    """One attempt to pay, and its refund."""
+
+    __tablename__ = "payments"
+
+    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
+    booking_id: Mapped[str] = mapped_column(Key(36), ForeignKey("bookings.id"))
+    user_id: Mapped[str] = mapped_column(Key(36))
+    idempotency_key: Mapped[str | None] = mapped_column(Key(255))
+    request_digest: Mapped[str | None] = mapped_column(Key(64))
+    status: Mapped[str] = mapped_column(Key(16))
+    failure: Mapped[str | None] = mapped_column(Key(32))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Key(3))
+    token: Mapped[str] = mapped_column(Key(255))
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(Integer)
+    ver: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "idempotency_key"),
+        Index("ix_payments_due_at", "due_at"),
+        Index("ix_payments_of_booking", "booking_id", "created_at"),
+        CheckConstraint(_in("status", PaymentStatus), name="status"),
+        CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
+        CheckConstraint(f"{_in('status', AT_REST)} OR due_at IS NOT NULL", name="never_stuck"),
+    )

@@ -1,0 +1,1 @@
+"""SQL in, rows out, named by question."""

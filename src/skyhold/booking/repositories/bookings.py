@@ -1,0 +1,278 @@
+"""Bookings and their passengers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, insert, select, tuple_, update
+
+from skyhold.booking.models.booking import (
+    NEXT,
+    Booking,
+    BookingStatus,
+    Passenger,
+    PassengerType,
+)
+from skyhold.booking.models.tables import BookingRow, PassengerRow
+from skyhold.contracts.holds import HeldSegment
+from skyhold.kernel.db import ReadTx, Tx
+from skyhold.kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page of bookings ended."""
+
+    created_at: datetime
+    booking_id: str
+
+
+async def add(tx: Tx, bookings: Sequence[Booking]) -> None:
+    """Write new bookings with their passengers.
+
+    Raises Duplicate when an id, a record locator or a user's idempotency key is there already.
+    """
+    await tx.run(insert(BookingRow), [_values(booking) for booking in bookings])
+    await tx.run(
+        insert(PassengerRow),
+        [
+            {
+                "booking_id": booking.id,
+                "position": position,
+                "given_name": passenger.given_name,
+                "family_name": passenger.family_name,
+                "type": passenger.type,
+                "born_on": passenger.born_on,
+            }
+            for booking in bookings
+            for position, passenger in enumerate(booking.passengers)
+        ],
+    )
+
+
+async def owned(tx: ReadTx, booking_id: str, user_id: str) -> Booking | None:
+    """This user's booking; None also when it is somebody else's."""
+    return await _one(
+        tx, select(BookingRow.__table__).where(_id(booking_id), BookingRow.user_id == user_id)
+    )
+
+
+async def by_id(tx: ReadTx, booking_id: str) -> Booking | None:
+    """A booking, whoever owns it: for the driver."""
+    return await _one(tx, select(BookingRow.__table__).where(_id(booking_id)))
+
+
+async def by_key(tx: ReadTx, user_id: str, key: str) -> Booking | None:
+    """The booking that this user made under this idempotency key."""
+    return await _one(
+        tx,
+        select(BookingRow.__table__).where(
+            BookingRow.user_id == user_id, BookingRow.idempotency_key == key
+        ),
+    )
+
+
+async def of_user(
+    tx: ReadTx,
+    user_id: str,
+    *,
+    status: BookingStatus | None,
+    after: Position | None,
+    limit: int,
+) -> list[Booking]:
+    """A user's bookings, the newest first."""
+    found = select(BookingRow.__table__).where(BookingRow.user_id == user_id)
+    if status is not None:
+        found = found.where(BookingRow.status == status)
+    if after is not None:
+        found = found.where(
+            tuple_(BookingRow.created_at, BookingRow.id)
+            < tuple_(after.created_at, after.booking_id)
+        )
+    newest_first = found.order_by(BookingRow.created_at.desc(), BookingRow.id.desc())
+    return await _many(tx, await tx.rows(newest_first.limit(limit)))
+
+
+async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:
+    """The ids of bookings the driver must look at, the longest overdue first."""
+    rows = await tx.rows(
+        select(BookingRow.id)
+        .where(BookingRow.due_at <= now)
+        .order_by(BookingRow.due_at)
+        .limit(limit)
+    )
+    return [row.id for row in rows]
+
+
+async def start_paying(
+    tx: Tx, booking_id: str, payment_id: str, *, now: datetime, due_at: datetime
+) -> bool:
+    """Held → paying, only before the deadline. Of all concurrent callers exactly one gets True."""
+    moved = await tx.run(
+        update(BookingRow)
+        .where(
+            _id(booking_id),
+            BookingRow.status == BookingStatus.HELD,
+            BookingRow.payment_required_by > now,
+        )
+        .values(
+            status=BookingStatus.PAYING,
+            active_payment_id=payment_id,
+            due_at=due_at,
+            attempts=0,
+            ver=BookingRow.ver + 1,
+        )
+    )
+    return moved == 1
+
+
+async def stop_paying(
+    tx: Tx, booking_id: str, payment_id: str, new: BookingStatus, *, due_at: datetime | None
+) -> bool:
+    """Paying → `new`, only while this payment is the active one. Compare and set."""
+    assert new in NEXT[BookingStatus.PAYING], f"paying -> {new}"
+    moved = await tx.run(
+        update(BookingRow)
+        .where(
+            _id(booking_id),
+            BookingRow.status == BookingStatus.PAYING,
+            BookingRow.active_payment_id == payment_id,
+        )
+        .values(
+            status=new,
+            active_payment_id=None,
+            due_at=due_at,
+            attempts=0,
+            ver=BookingRow.ver + 1,
+        )
+    )
+    return moved == 1
+
+
+async def expire(tx: Tx, booking_id: str, *, now: datetime) -> bool:
+    """Held → expired, only once the deadline has passed. Compare and set."""
+    moved = await tx.run(
+        update(BookingRow)
+        .where(
+            _id(booking_id),
+            BookingRow.status == BookingStatus.HELD,
+            BookingRow.payment_required_by <= now,
+        )
+        .values(status=BookingStatus.EXPIRED, due_at=now, attempts=0, ver=BookingRow.ver + 1)
+    )
+    return moved == 1
+
+
+async def cancel(tx: Tx, booking_id: str, old: BookingStatus, *, now: datetime) -> bool:
+    """`old` → cancelled, its seats still to be given back. Compare and set."""
+    assert BookingStatus.CANCELLED in NEXT[old], f"{old} -> cancelled"
+    moved = await tx.run(
+        update(BookingRow)
+        .where(_id(booking_id), BookingRow.status == old)
+        .values(status=BookingStatus.CANCELLED, due_at=now, attempts=0, ver=BookingRow.ver + 1)
+    )
+    return moved == 1
+
+
+async def close_hold(tx: Tx, booking_id: str) -> bool:
+    """The seats of an ended booking are given back; nothing is left to do for it."""
+    moved = await tx.run(
+        update(BookingRow)
+        .where(
+            _id(booking_id),
+            BookingRow.status.in_([BookingStatus.EXPIRED, BookingStatus.CANCELLED]),
+            BookingRow.hold_open.is_(True),
+        )
+        .values(hold_open=False, due_at=None, attempts=0, ver=BookingRow.ver + 1)
+    )
+    return moved == 1
+
+
+async def touch(tx: Tx, booking_id: str) -> None:
+    """Count up `ver` for an event that changes nothing else, such as a refund."""
+    await tx.run(update(BookingRow).where(_id(booking_id)).values(ver=BookingRow.ver + 1))
+
+
+async def postpone(tx: Tx, booking_id: str, ver: int, *, due_at: datetime) -> bool:
+    """Look again at `due_at`, unless the booking has changed since `ver`."""
+    moved = await tx.run(
+        update(BookingRow)
+        .where(_id(booking_id), BookingRow.ver == ver)
+        .values(due_at=due_at, attempts=BookingRow.attempts + 1)
+    )
+    return moved == 1
+
+
+def _id(booking_id: str) -> Any:  # noqa: ANN401 - a SQL expression
+    return BookingRow.id == booking_id
+
+
+async def _one(tx: ReadTx, found: Select[Any]) -> Booking | None:
+    row = await tx.row(found)
+    return None if row is None else (await _many(tx, [row]))[0]
+
+
+async def _many(tx: ReadTx, rows: Sequence[Row[Any]]) -> list[Booking]:
+    passengers = await _passengers(tx, [row.id for row in rows])
+    return [_booking(row, tuple(passengers[row.id])) for row in rows]
+
+
+async def _passengers(tx: ReadTx, ids: Collection[str]) -> dict[str, list[Passenger]]:
+    found: defaultdict[str, list[Passenger]] = defaultdict(list)
+    if ids:
+        rows = await tx.rows(
+            select(PassengerRow.__table__)
+            .where(PassengerRow.booking_id.in_(ids))
+            .order_by(PassengerRow.booking_id, PassengerRow.position)
+        )
+        for row in rows:
+            found[row.booking_id].append(
+                Passenger(row.given_name, row.family_name, PassengerType(row.type), row.born_on)
+            )
+    return found
+
+
+def _booking(row: Row[Any], passengers: tuple[Passenger, ...]) -> Booking:
+    return Booking(
+        id=row.id,
+        user_id=row.user_id,
+        record_locator=row.record_locator,
+        idempotency_key=row.idempotency_key,
+        request_digest=row.request_digest,
+        status=BookingStatus(row.status),
+        segments=tuple(HeldSegment.model_validate(segment) for segment in row.segments),
+        passengers=passengers,
+        total=Money(row.total_minor, row.currency),
+        payment_required_by=row.payment_required_by,
+        active_payment_id=row.active_payment_id,
+        hold_open=row.hold_open,
+        due_at=row.due_at,
+        attempts=row.attempts,
+        ver=row.ver,
+        created_at=row.created_at,
+    )
+
+
+def _values(booking: Booking) -> dict[str, Any]:
+    return {
+        "id": booking.id,
+        "user_id": booking.user_id,
+        "record_locator": booking.record_locator,
+        "idempotency_key": booking.idempotency_key,
+        "request_digest": booking.request_digest,
+        "status": booking.status,
+        "segments": [segment.model_dump(mode="json") for segment in booking.segments],
+        "total_minor": booking.total.minor,
+        "currency": booking.total.currency,
+        "payment_required_by": booking.payment_required_by,
+        "active_payment_id": booking.active_payment_id,
+        "hold_open": booking.hold_open,
+        "due_at": booking.due_at,
+        "attempts": booking.attempts,
+        "ver": booking.ver,
+        "created_at": booking.created_at,
+    }

@@ -1,0 +1,157 @@
+"""Payments: attempts to pay, and refunds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from skyhold.booking.models.payment import AT_REST, NEXT, Failure, Payment, PaymentStatus
+from skyhold.booking.models.tables import PaymentRow
+from skyhold.kernel.db import ReadTx, Tx
+from skyhold.kernel.money import Money
+
+
+async def add(tx: Tx, payment: Payment) -> None:
+    """Write a new attempt. Raises Duplicate when its id or idempotency key is there already."""
+    await tx.run(insert(PaymentRow), [_values(payment)])
+
+
+async def by_id(tx: ReadTx, payment_id: str) -> Payment | None:
+    """One attempt."""
+    row = await tx.row(select(PaymentRow.__table__).where(PaymentRow.id == payment_id))
+    return None if row is None else _payment(row)
+
+
+async def by_key(tx: ReadTx, user_id: str, key: str) -> Payment | None:
+    """The attempt that this user made under this idempotency key."""
+    row = await tx.row(
+        select(PaymentRow.__table__).where(
+            PaymentRow.user_id == user_id, PaymentRow.idempotency_key == key
+        )
+    )
+    return None if row is None else _payment(row)
+
+
+async def latest(tx: ReadTx, booking_ids: Collection[str]) -> dict[str, Payment]:
+    """The last attempt of each of these bookings that has one."""
+    if not booking_ids:
+        return {}
+    rows = await tx.rows(
+        select(PaymentRow.__table__)
+        .where(PaymentRow.booking_id.in_(booking_ids))
+        .order_by(PaymentRow.created_at, PaymentRow.id)
+    )
+    return {row.booking_id: _payment(row) for row in rows}
+
+
+async def captured(tx: ReadTx, booking_id: str) -> Payment | None:
+    """The attempt that paid for this booking."""
+    row = await tx.row(
+        select(PaymentRow.__table__).where(
+            PaymentRow.booking_id == booking_id, PaymentRow.status == PaymentStatus.CAPTURED
+        )
+    )
+    return None if row is None else _payment(row)
+
+
+async def owing(tx: ReadTx, booking_id: str) -> list[Payment]:
+    """Attempts of this booking whose void or refund is still to be done."""
+    rows = await tx.rows(
+        select(PaymentRow.__table__).where(
+            PaymentRow.booking_id == booking_id,
+            PaymentRow.status.in_([PaymentStatus.VOID_DUE, PaymentStatus.REFUND_DUE]),
+        )
+    )
+    return [_payment(row) for row in rows]
+
+
+async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:
+    """The ids of attempts whose void or refund is due, the longest overdue first."""
+    rows = await tx.rows(
+        select(PaymentRow.id)
+        .where(
+            PaymentRow.due_at <= now,
+            PaymentRow.status.in_([PaymentStatus.VOID_DUE, PaymentStatus.REFUND_DUE]),
+        )
+        .order_by(PaymentRow.due_at)
+        .limit(limit)
+    )
+    return [row.id for row in rows]
+
+
+async def move(
+    tx: Tx,
+    payment_id: str,
+    old: PaymentStatus,
+    new: PaymentStatus,
+    *,
+    due_at: datetime,
+    failure: Failure | None = None,
+) -> bool:
+    """Compare and set. Of all concurrent callers exactly one gets True."""
+    assert new in NEXT[old], f"{old} -> {new}"
+    values: dict[str, Any] = {
+        "status": new,
+        "due_at": None if new in AT_REST else due_at,
+        "attempts": 0,
+        "ver": PaymentRow.ver + 1,
+    }
+    if failure is not None:
+        values["failure"] = failure
+    if new in AT_REST:
+        values["token"] = ""  # nothing will ever be authorised with it again
+    moved = await tx.run(
+        update(PaymentRow)
+        .where(PaymentRow.id == payment_id, PaymentRow.status == old)
+        .values(values)
+    )
+    return moved == 1
+
+
+async def postpone(tx: Tx, payment: Payment, *, due_at: datetime) -> bool:
+    """Look again at `due_at`, unless the attempt has moved on meanwhile."""
+    moved = await tx.run(
+        update(PaymentRow)
+        .where(PaymentRow.id == payment.id, PaymentRow.status == payment.status)
+        .values(due_at=due_at, attempts=PaymentRow.attempts + 1, ver=PaymentRow.ver + 1)
+    )
+    return moved == 1
+
+
+def _payment(row: Row[Any]) -> Payment:
+    return Payment(
+        id=row.id,
+        booking_id=row.booking_id,
+        user_id=row.user_id,
+        idempotency_key=row.idempotency_key,
+        request_digest=row.request_digest,
+        status=PaymentStatus(row.status),
+        failure=None if row.failure is None else Failure(row.failure),
+        amount=Money(row.amount_minor, row.currency),
+        token=row.token,
+        due_at=row.due_at,
+        attempts=row.attempts,
+        created_at=row.created_at,
+    )
+
+
+def _values(payment: Payment) -> dict[str, Any]:
+    return {
+        "id": payment.id,
+        "booking_id": payment.booking_id,
+        "user_id": payment.user_id,
+        "idempotency_key": payment.idempotency_key,
+        "request_digest": payment.request_digest,
+        "status": payment.status,
+        "failure": payment.failure,
+        "amount_minor": payment.amount.minor,
+        "currency": payment.amount.currency,
+        "token": payment.token,
+        "due_at": payment.due_at,
+        "attempts": payment.attempts,
+        "ver": 1,
+        "created_at": payment.created_at,
+    }

@@ -1,0 +1,233 @@
+"""Bookings as the public sees them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from fastapi import Header, Query
+from pydantic import BaseModel, ConfigDict, Field, PastDate, model_validator
+
+from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType
+from skyhold.booking.models.payment import Payment, PaymentStatus
+from skyhold.booking.repositories.bookings import Position
+from skyhold.booking.services.book import Order
+from skyhold.booking.services.bookings import View
+from skyhold.contracts.holds import (
+    PARTY_MAX,
+    SEGMENTS_MAX,
+    Cabin,
+    FlightId,
+    HeldSegment,
+    SeatNumber,
+    SegmentWanted,
+)
+from skyhold.kernel.http.pages import InvalidCursor, Page, from_cursor, to_cursor
+from skyhold.kernel.ids import digest
+from skyhold.kernel.money import WireMoney
+
+from .users import Line
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Repeating a request under the same key repeats its answer, not its effect",
+    ),
+]
+
+
+StatusFilter = Annotated[BookingStatus | None, Query(description="Only bookings in this state")]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SegmentIn(_In):
+    """One flight of the journey. Without `seats` the party is seated together where possible."""
+
+    flight_id: FlightId
+    cabin: Cabin = Cabin.ECONOMY
+    seats: list[SeatNumber] | None = Field(
+        None, min_length=1, max_length=PARTY_MAX, description="One per passenger, in their order"
+    )
+
+
+class PassengerIn(_In):
+    """Someone who flies."""
+
+    given_name: Line = Field(examples=["Ada"])
+    family_name: Line = Field(examples=["Lovelace"])
+    born_on: PastDate | None = Field(None, ge=date(1900, 1, 1))
+    type: PassengerType = PassengerType.ADULT
+
+
+class NewBooking(_In):
+    """A journey for a party. `expected_total` refuses it when it costs anything else."""
+
+    segments: list[SegmentIn] = Field(min_length=1, max_length=SEGMENTS_MAX)
+    passengers: list[PassengerIn] = Field(min_length=1, max_length=PARTY_MAX)
+    expected_total: WireMoney | None = None
+
+    @model_validator(mode="after")
+    def _a_seat_for_everyone(self) -> NewBooking:
+        for segment in self.segments:
+            if segment.seats is not None and len(segment.seats) != len(self.passengers):
+                msg = "each segment needs exactly one seat per passenger"
+                raise ValueError(msg)
+        return self
+
+    def order(self) -> Order:
+        """What the customer wants."""
+        party = len(self.passengers)
+        return Order(
+            segments=tuple(
+                SegmentWanted(
+                    flight_id=segment.flight_id,
+                    cabin=segment.cabin,
+                    seats=segment.seats,
+                    count=None if segment.seats else party,
+                )
+                for segment in self.segments
+            ),
+            passengers=tuple(
+                Passenger(who.given_name, who.family_name, who.type, who.born_on)
+                for who in self.passengers
+            ),
+            expected_total=self.expected_total,
+            digest=digest(self.model_dump(mode="json")),
+        )
+
+
+class BookingChange(_In):
+    """The one change that owners make: cancel."""
+
+    status: Literal[BookingStatus.CANCELLED]
+
+
+class PassengerOut(BaseModel):
+    """Someone who flies."""
+
+    given_name: str
+    family_name: str
+    type: PassengerType
+    born_on: date | None
+
+
+class RefundOut(BaseModel):
+    """Money that is given back: `due` until the provider has done it."""
+
+    status: Literal["due", "succeeded"]
+    amount: WireMoney
+
+
+class PublicPaymentStatus(StrEnum):
+    """Where a payment stands, as a customer needs to know it."""
+
+    CREATED = "created"
+    AUTHORIZED = "authorized"
+    CAPTURE_DUE = "capture_due"
+    CAPTURED = "captured"
+    VOID_DUE = "void_due"
+    VOIDED = "voided"
+
+
+class PaymentOut(BaseModel):
+    """The last attempt to pay, and its refund."""
+
+    id: str
+    status: PublicPaymentStatus
+    amount: WireMoney
+    refund: RefundOut | None
+
+    @classmethod
+    def of(cls, payment: Payment) -> PaymentOut:
+        """The public form of a payment: a refund is told beside it, not instead of it."""
+        amount = WireMoney.of(payment.amount)
+        refunded = payment.status in {PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED}
+        status = PaymentStatus.CAPTURED if refunded else payment.status
+        refund = RefundOut(status=payment.refund, amount=amount) if payment.refund else None  # type: ignore[arg-type]
+        return cls(id=payment.id, status=PublicPaymentStatus(status), amount=amount, refund=refund)
+
+
+class SegmentOut(BaseModel):
+    """One flight of the journey as it was booked, in local times; seats in passengers' order."""
+
+    flight_id: str
+    flight_number: str
+    origin: str
+    destination: str
+    departing_at: datetime
+    arriving_at: datetime
+    cabin: Cabin
+    seats: list[str]
+    fare: WireMoney = Field(description="The price of one seat")
+
+    @classmethod
+    def of(cls, segment: HeldSegment) -> SegmentOut:
+        """The public form of a segment."""
+        return cls.model_construct(**dict(segment))
+
+
+class BookingOut(BaseModel):
+    """A booking. Pay before `payment_required_by`, or the seats are given to others."""
+
+    id: str
+    record_locator: str = Field(examples=["K7Q3MX"])
+    status: BookingStatus
+    segments: list[SegmentOut]
+    passengers: list[PassengerOut]
+    total: WireMoney
+    payment_required_by: datetime
+    available_actions: list[Literal["pay", "cancel"]]
+    created_at: datetime
+    payment: PaymentOut | None
+
+    @classmethod
+    def of(cls, view: View) -> BookingOut:
+        """The public form of a booking, with what may be done with it at this moment."""
+        booking = view.booking
+        return cls(
+            id=booking.id,
+            record_locator=booking.record_locator,
+            status=booking.status,
+            segments=[SegmentOut.of(segment) for segment in booking.segments],
+            passengers=[
+                PassengerOut(
+                    given_name=who.given_name,
+                    family_name=who.family_name,
+                    type=who.type,
+                    born_on=who.born_on,
+                )
+                for who in booking.passengers
+            ],
+            total=WireMoney.of(booking.total),
+            payment_required_by=booking.payment_required_by.astimezone(UTC),
+            available_actions=booking.available_actions(view.at),  # type: ignore[arg-type]
+            created_at=booking.created_at.astimezone(UTC),
+            payment=None if view.payment is None else PaymentOut.of(view.payment),
+        )
+
+
+def position_of(cursor: str | None) -> Position | None:
+    """Where the page before ended. Raises InvalidCursor."""
+    if cursor is None:
+        return None
+    instant, booking_id = from_cursor(cursor, 2)
+    try:
+        created_at = datetime.fromisoformat(instant)
+    except ValueError:
+        raise InvalidCursor from None
+    if created_at.tzinfo is None:
+        raise InvalidCursor
+    return Position(created_at, booking_id)
+
+
+def to_page(views: list[View], more: Position | None) -> Page[BookingOut]:
+    """One page of bookings."""
+    cursor = None if more is None else to_cursor(more.created_at.isoformat(), more.booking_id)
+    return Page(data=[BookingOut.of(view) for view in views], next=cursor)

@@ -1,0 +1,73 @@
+"""Paying, as the public sees it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+
+from skyhold.booking.errors import CardDataNotAccepted
+from skyhold.booking.services.bookings import View
+from skyhold.booking.services.pay import Paid, Wish
+from skyhold.kernel.ids import UUID_PATTERN
+
+from .bookings import BookingOut, PaymentOut
+
+# A card number is 13 to 19 digits (ISO/IEC 7812), often written in groups.
+_MAYBE_CARD = re.compile(r"(?<!\d)(?:\d[ -]?){12,18}\d(?!\d)", re.ASCII)
+
+
+class NewPayment(BaseModel):
+    """Pay this booking with a token of the payment provider; never with card data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    booking_id: Annotated[StrictStr, Field(pattern=UUID_PATTERN)]
+    payment_token: Annotated[
+        StrictStr,
+        Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.:-]+$", examples=["tok_visa"]),
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_cards(cls, body: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if isinstance(body, dict) and any(_holds_a_card(value) for value in body.values()):
+            raise CardDataNotAccepted
+        return body
+
+    def wish(self) -> Wish:
+        """What the customer wants."""
+        return Wish(self.booking_id, self.payment_token)
+
+
+class PaidOut(PaymentOut):
+    """The payment, with the booking as it is now."""
+
+    booking: BookingOut
+
+    @classmethod
+    def answer(cls, paid: Paid, view: View) -> PaidOut:
+        """The public form of a payment and its booking."""
+        payment = PaymentOut.of(paid.payment)
+        return cls(**dict(payment), booking=BookingOut.of(view))
+
+
+def status_of(paid: Paid) -> int:
+    """201 when this request paid, 200 when it was paid before, 202 while it is being settled."""
+    if not paid.settled:
+        return 202
+    return 200 if paid.was_paid_before else 201
+
+
+def _holds_a_card(value: Any) -> bool:  # noqa: ANN401 - whatever was sent
+    if not isinstance(value, str):
+        return False
+    found = (re.sub(r"\D", "", match.group()) for match in _MAYBE_CARD.finditer(value))
+    return any(_luhn(digits) for digits in found)
+
+
+def _luhn(digits: str) -> bool:
+    """The check of ISO/IEC 7812-1, annex B."""
+    doubled = [int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(digits))]
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0  # noqa: PLR2004

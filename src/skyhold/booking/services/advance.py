@@ -1,0 +1,298 @@
+"""The driver: takes every booking and payment one step further until it is at rest.
+
+`advance` looks only at what is kept, makes one idempotent call outside, and applies one guarded
+update. The request that starts a payment calls it at once; the job calls the same for whatever is
+due. Recovery after a crash is therefore not a path of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
+from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState
+from skyhold.booking.errors import FlightRefusal
+from skyhold.booking.models.booking import Booking, BookingStatus, Step, next_step
+from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
+from skyhold.booking.repositories import bookings, payments
+from skyhold.kernel.client import Unknown
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.db import Database, LostRace, Tx
+from skyhold.kernel.logging import get_logger
+
+from .events import Chronicle, Happened
+
+log = get_logger(__name__)
+
+STEPS_MAX = 8
+BACKOFF_MAX_S = 3_600
+ALERT_AFTER_ATTEMPTS = 10
+
+# What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
+# captured already.
+RESERVED = frozenset({ProviderState.AUTHORIZED, ProviderState.CAPTURED})
+REFUSED = frozenset({ProviderState.DECLINED, ProviderState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Carries bookings and payments on; safe to run in any number of places at once."""
+
+    db: Database
+    flights: Flights
+    provider: PaymentProvider
+    chronicle: Chronicle
+    clock: Clock
+    provider_timeout_s: float
+    give_up_after_s: int
+
+    async def settle(self, booking_id: str) -> None:
+        """Advance a booking, and what is owed for it, until it rests or someone must be awaited."""
+        for _ in range(STEPS_MAX):
+            if not await self.advance(booking_id):
+                break
+        async with self.db.read() as tx:
+            owing = await payments.owing(tx, booking_id)
+        for payment in owing:
+            await self.advance_payment(payment.id)
+
+    async def advance(self, booking_id: str) -> bool:
+        """One step for a booking; False when there is none, or the other side did not answer."""
+        async with self.db.read() as tx:
+            booking = await bookings.by_id(tx, booking_id)
+            if booking is None:
+                return False
+            active = booking.active_payment_id
+            payment = None if active is None else await payments.by_id(tx, active)
+        now = self.clock.now()
+        step = next_step(booking, payment, now, give_up_after_s=self.give_up_after_s)
+        if step is None:
+            if booking.due_at is not None and booking.due_at <= now:
+                puzzle = Unknown(f"due, but nothing to do for {booking.status}")
+                await self._postpone_booking(booking, "none", puzzle)
+            return False
+        try:
+            await self._take(step, booking, payment)
+        except (Unknown, FlightRefusal) as error:
+            await self._postpone_booking(booking, step, error)
+            return False
+        return True
+
+    async def advance_payment(self, payment_id: str) -> bool:
+        """Void or refund a payment that is due for it; False when that is not possible yet."""
+        async with self.db.read() as tx:
+            payment = await payments.by_id(tx, payment_id)
+        if payment is None:
+            return False
+        try:
+            match payment.status:
+                case PaymentStatus.VOID_DUE:
+                    await self._void(payment)
+                case PaymentStatus.REFUND_DUE:
+                    await self._refund(payment)
+                case _:
+                    return False
+        except Unknown as error:
+            await self._postpone_payment(payment, error)
+            return False
+        return True
+
+    async def _take(self, step: Step, booking: Booking, payment: Payment | None) -> None:
+        if step is Step.EXPIRE:
+            await self._expire(booking)
+        elif step is Step.RELEASE:
+            await self._release(booking)
+        else:
+            assert payment is not None, f"{step} without a payment"
+            match step:
+                case Step.AUTHORISE:
+                    await self._authorise(booking, payment)
+                case Step.GIVE_UP:
+                    await self._give_up(booking, payment)
+                case Step.CONFIRM_SEATS:
+                    await self._confirm_seats(booking, payment)
+                case Step.CAPTURE:
+                    await self._capture(booking, payment)
+
+    async def _expire(self, booking: Booking) -> None:
+        now = self.clock.now()
+
+        async def expire(tx: Tx) -> bool:
+            moved = await bookings.expire(tx, booking.id, now=now)
+            if moved:
+                await self.chronicle.tell(tx, booking.id, Happened.EXPIRED)
+            return moved
+
+        if await self.db.transact(expire):
+            log.info("booking.expired", booking_id=booking.id)
+
+    async def _release(self, booking: Booking) -> None:
+        # A booking that has ended can never be paid any more, so its seats go back even when the
+        # hold was confirmed.
+        await self.flights.cancel(booking.id)
+        await self.db.transact(lambda tx: bookings.close_hold(tx, booking.id))
+
+    async def _authorise(self, booking: Booking, payment: Payment) -> None:
+        async with self._patience():
+            state = await self.provider.authorise(payment.id, payment.amount, payment.token)
+        if state in RESERVED:
+            await self._move_payment(payment, PaymentStatus.AUTHORIZED)
+        elif state in REFUSED:
+            await self._fail(booking, payment, Failure.DECLINED, BookingStatus.HELD)
+        else:
+            msg = f"the provider says {state} to an authorisation"
+            raise Unknown(msg)
+
+    async def _confirm_seats(self, booking: Booking, payment: Payment) -> None:
+        try:
+            await self.flights.confirm(booking.id)
+        except HoldGone:
+            await self._fail(booking, payment, Failure.SEATS_GONE, BookingStatus.EXPIRED)
+        else:
+            await self._move_payment(payment, PaymentStatus.CAPTURE_DUE)
+
+    async def _capture(self, booking: Booking, payment: Payment) -> None:
+        async with self._patience():
+            state = await self.provider.capture(payment.id)
+        if state is ProviderState.CAPTURED:
+            await self._succeed(booking, payment)
+        elif state in REFUSED | {ProviderState.CAPTURE_REFUSED}:
+            await self._fail(booking, payment, Failure.CAPTURE_REFUSED, BookingStatus.CANCELLED)
+        else:
+            msg = f"the provider says {state} to a capture"
+            raise Unknown(msg)
+
+    async def _give_up(self, booking: Booking, payment: Payment) -> None:
+        """The authorisation never answered.
+
+        The flight service is the arbiter: once the seats are back, nothing can be captured for
+        them any more.
+        """
+        try:
+            await self.flights.release(booking.id)
+        except HoldIsConfirmed as error:
+            msg = "the seats are confirmed although the payment was never authorised"
+            raise Unknown(msg) from error
+        await self._fail(booking, payment, Failure.NO_ANSWER, BookingStatus.EXPIRED)
+
+    async def _succeed(self, booking: Booking, payment: Payment) -> None:
+        now = self.clock.now()
+
+        async def succeed(tx: Tx) -> bool:
+            if not await payments.move(
+                tx, payment.id, PaymentStatus.CAPTURE_DUE, PaymentStatus.CAPTURED, due_at=now
+            ):
+                return False
+            confirmed = BookingStatus.CONFIRMED
+            if not await bookings.stop_paying(tx, booking.id, payment.id, confirmed, due_at=None):
+                raise LostRace
+            await self.chronicle.tell(tx, booking.id, Happened.CONFIRMED)
+            return True
+
+        if await self.db.transact(succeed):
+            log.info("booking.confirmed", booking_id=booking.id, payment_id=payment.id)
+
+    async def _fail(
+        self, booking: Booking, payment: Payment, why: Failure, new: BookingStatus
+    ) -> None:
+        """This attempt has ended: void it, and take the booking where that leaves it."""
+        now = self.clock.now()
+        # Held again, the booking waits for its deadline; ended, for its seats to be given back.
+        due_at = booking.payment_required_by if new is BookingStatus.HELD else now
+
+        async def fail(tx: Tx) -> bool:
+            if not await payments.move(
+                tx, payment.id, payment.status, PaymentStatus.VOID_DUE, due_at=now, failure=why
+            ):
+                return False
+            if not await bookings.stop_paying(tx, booking.id, payment.id, new, due_at=due_at):
+                raise LostRace
+            await self.chronicle.tell(tx, booking.id, _TOLD[new])
+            return True
+
+        if await self.db.transact(fail):
+            log.info("payment.failed", booking_id=booking.id, payment_id=payment.id, why=why)
+
+    async def _move_payment(self, payment: Payment, new: PaymentStatus) -> None:
+        now = self.clock.now()
+        await self.db.transact(
+            lambda tx: payments.move(tx, payment.id, payment.status, new, due_at=now)
+        )
+
+    async def _void(self, payment: Payment) -> None:
+        async with self._patience():
+            state = await self.provider.cancel(payment.id)
+        now = self.clock.now()
+        if state is ProviderState.CAPTURED:
+            log.warning("payment.captured_late", payment_id=payment.id)
+            new = PaymentStatus.REFUND_DUE
+        elif state in {ProviderState.CANCELLED, ProviderState.REFUNDED}:
+            new = PaymentStatus.VOIDED
+        else:
+            msg = f"the provider says {state} to a cancellation"
+            raise Unknown(msg)
+        await self.db.transact(
+            lambda tx: payments.move(tx, payment.id, PaymentStatus.VOID_DUE, new, due_at=now)
+        )
+
+    async def _refund(self, payment: Payment) -> None:
+        async with self._patience():
+            state = await self.provider.refund(payment.id)
+        if state is not ProviderState.REFUNDED:
+            msg = f"the provider says {state} to a refund"
+            raise Unknown(msg)
+        now = self.clock.now()
+
+        async def refunded(tx: Tx) -> bool:
+            moved = await payments.move(
+                tx, payment.id, PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED, due_at=now
+            )
+            if moved:
+                await bookings.touch(tx, payment.booking_id)
+                await self.chronicle.tell(tx, payment.booking_id, Happened.PAYMENT_REFUNDED)
+            return moved
+
+        if await self.db.transact(refunded):
+            log.info("payment.refunded", booking_id=payment.booking_id, payment_id=payment.id)
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """Wait for the provider only so long; then nobody knows."""
+        try:
+            async with asyncio.timeout(self.provider_timeout_s):
+                yield
+        except TimeoutError as error:
+            msg = f"the provider did not answer within {self.provider_timeout_s} s"
+            raise Unknown(msg) from error
+
+    async def _postpone_booking(self, booking: Booking, step: str, error: Exception) -> None:
+        self._report("booking", booking.id, booking.attempts, step, error)
+        due_at = self._later(booking.attempts)
+        await self.db.transact(
+            lambda tx: bookings.postpone(tx, booking.id, booking.ver, due_at=due_at)
+        )
+
+    async def _postpone_payment(self, payment: Payment, error: Exception) -> None:
+        self._report("payment", payment.id, payment.attempts, payment.status, error)
+        due_at = self._later(payment.attempts)
+        await self.db.transact(lambda tx: payments.postpone(tx, payment, due_at=due_at))
+
+    def _later(self, attempts: int) -> datetime:
+        return self.clock.now() + timedelta(seconds=min(BACKOFF_MAX_S, 2 ** min(attempts, 12)))
+
+    @staticmethod
+    def _report(what: str, id_: str, attempts: int, step: str, error: Exception) -> None:
+        """After many attempts somebody should look; we go on trying all the same."""
+        tell = log.error if attempts >= ALERT_AFTER_ATTEMPTS else log.warning
+        tell(f"{what}.postponed", id=id_, step=step, attempts=attempts + 1, error=str(error))
+
+
+_TOLD = {
+    BookingStatus.HELD: Happened.PAYMENT_DECLINED,
+    BookingStatus.EXPIRED: Happened.EXPIRED,
+    BookingStatus.CANCELLED: Happened.CANCELLED,
+}

@@ -1,0 +1,61 @@
+"""The booking service's settings."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from skyhold.kernel.settings import KernelSettings, mysql_url
+
+BCRYPT_COST_MIN = 4
+
+
+class BookingSettings(KernelSettings):
+    """The original service's names PORT, DB_*, FLIGHT_SERVICE and JWT_SECRET work as they are."""
+
+    port: int = Field(4000, ge=1, le=65_535)
+    database_url: str | None = None
+    db_host: str | None = Field(None, description="Set means MySQL")
+    db_name: str | None = None
+    db_user: str | None = None
+    db_pass: str | None = None
+    flight_service: str = Field("http://localhost:3000", pattern=r"^https?://[^\s/]+/?$")
+    flight_timeout_s: float = Field(2.0, gt=0, description="One call to the flight service")
+    flight_deadline_s: float = Field(5.0, gt=0, description="A call with all its repeats")
+    payment_window_s: int = Field(900, ge=1, le=43_200, description="Time to pay for a booking")
+    hold_grace_s: int = Field(120, ge=1, le=3_600, description="How much longer its hold lives")
+    give_up_after_s: int = Field(60, ge=0, description="After the window, on a silent provider")
+    provider_timeout_s: float = Field(8.0, gt=0, description="One call to the payment provider")
+    sandbox_slow_s: float = Field(3.0, ge=0, description="How long tok_slow takes")
+    expiry_period_s: float = Field(1.0, gt=0, description="How often the driver looks for work")
+    expiry_batch_max: int = Field(200, ge=1, description="How much of it one round takes")
+    relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
+    relay_batch_max: int = Field(200, ge=1)
+    record_batch_max: int = Field(128, ge=1, description="Bookings written in one transaction")
+    access_token_ttl_s: int = Field(600, ge=1, le=86_400)
+    password_pepper: str | None = Field(None, description="Keys the password hashes, 32 bytes")
+    bcrypt_cost: int = Field(12, ge=BCRYPT_COST_MIN, le=16)
+    cookie_secure: bool | None = Field(
+        None, description="Cookies over https only; by default on, and off for `skyhold serve`"
+    )
+
+    def database(self) -> str:
+        """The URL of the booking database: DATABASE_URL, DB_HOST…, or SQLite."""
+        if self.database_url:
+            return self.database_url
+        if self.db_host:
+            return mysql_url(self.db_host, self.db_name, self.db_user, self.db_pass)
+        return f"sqlite:///{self.data_dir / 'booking.db'}"
+
+    def sandbox(self) -> str:
+        """The URL of the sandbox provider's ledger."""
+        return f"sqlite:///{self.data_dir / 'sandbox.db'}"
+
+    @model_validator(mode="after")
+    def _hold_outlives_settling(self) -> BookingSettings:
+        if self.hold_grace_s <= self.give_up_after_s:
+            msg = "hold_grace_s must be larger than give_up_after_s, or holds end while we wait"
+            raise ValueError(msg)
+        if self.flight_deadline_s < self.flight_timeout_s:
+            msg = "flight_deadline_s covers all attempts, so it cannot be below flight_timeout_s"
+            raise ValueError(msg)
+        return self

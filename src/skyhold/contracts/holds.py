@@ -1,0 +1,103 @@
+"""Holds: what the booking service asks of the flight service, and what it is told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from skyhold.kernel.money import WireMoney
+
+PARTY_MAX = 9
+SEGMENTS_MAX = 6
+FLIGHT_ID_PATTERN = r"^[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}$"
+SEAT_PATTERN = r"^[1-9][0-9]?[A-HJ-Z]$"
+
+FlightId = Annotated[
+    str, Field(pattern=FLIGHT_ID_PATTERN, max_length=32, examples=["UA1545-2026-12-01-EWR"])
+]
+SeatNumber = Annotated[str, Field(pattern=SEAT_PATTERN, examples=["12A"])]
+
+
+class Cabin(StrEnum):
+    """The cabins of an aircraft, front to back."""
+
+    FIRST = "first"
+    BUSINESS = "business"
+    PREMIUM_ECONOMY = "premium_economy"
+    ECONOMY = "economy"
+
+
+class HoldStatus(StrEnum):
+    """Where a hold stands. It leaves `held` at most once."""
+
+    HELD = "held"
+    CONFIRMED = "confirmed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SegmentWanted(_Wire):
+    """Seats on one flight: these ones, or so many."""
+
+    flight_id: FlightId
+    cabin: Cabin = Cabin.ECONOMY
+    seats: list[SeatNumber] | None = Field(None, min_length=1, max_length=PARTY_MAX)
+    count: int | None = Field(None, ge=1, le=PARTY_MAX, strict=True)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SegmentWanted:
+        if (self.seats is None) == (self.count is None):
+            msg = "give either seats or count"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def party(self) -> int:
+        """How many seats."""
+        return self.count if self.seats is None else len(self.seats)  # type: ignore[return-value]
+
+
+class HoldWanted(_Wire):
+    """All of these seats, or none, for `ttl_s` seconds."""
+
+    segments: list[SegmentWanted] = Field(min_length=1, max_length=SEGMENTS_MAX)
+    ttl_s: int = Field(ge=1, le=86_400, strict=True, description="Seconds until the hold ends")
+    expected_total: WireMoney | None = Field(
+        None, description="Refuse with price_changed when the seats cost anything else"
+    )
+
+
+class HeldSegment(BaseModel):
+    """Seats of one flight as they were promised: the price of one seat and the flight's facts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flight_id: FlightId
+    flight_number: str
+    origin: str
+    destination: str
+    departing_at: datetime
+    arriving_at: datetime
+    cabin: Cabin
+    seats: list[SeatNumber] = Field(min_length=1, max_length=PARTY_MAX)
+    fare: WireMoney
+
+
+class Hold(BaseModel):
+    """A hold. `expires_in_s` is what is left of it, and null once it is confirmed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hold_id: str
+    status: HoldStatus
+    expires_in_s: int | None
+    segments: list[HeldSegment]
+    total: WireMoney | None

@@ -1,0 +1,65 @@
+"""Both services in one process, on one port.
+
+The booking service still reaches the flight service through HTTP requests; only the wire between
+them is missing. So nothing that holds for two processes is different here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from skyhold import booking, flight
+from skyhold.booking import app as booking_app
+from skyhold.booking.settings import BookingSettings
+from skyhold.booking.wiring import BookingService
+from skyhold.flight import app as flight_app
+from skyhold.flight.settings import FlightSettings
+from skyhold.flight.wiring import FlightService
+from skyhold.kernel.client import PyreqwestTransport
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.http.application import application
+from skyhold.kernel.http.gateway import Gateway
+
+__all__ = ["Services", "create_app", "wire"]
+
+Services = tuple[BookingService, FlightService]
+
+
+def wire(
+    booking_settings: BookingSettings,
+    flight_settings: FlightSettings,
+    clock: Clock | None = None,
+) -> Services:
+    """Build both services, the one calling the other inside this process."""
+    flights = flight.wiring.wire(flight_settings, clock)
+    transport = PyreqwestTransport(
+        "http://flight.internal",
+        timeout_s=booking_settings.flight_timeout_s,
+        app=flight_app.create_app(flights, owns_service=False),
+    )
+    return booking.wiring.wire(booking_settings, clock=clock, transport=transport), flights
+
+
+def create_app(services: Services) -> ASGIApp:
+    """One application with the routes of both."""
+    bookings, flights = services
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with flights.running(), bookings.running():
+            yield
+
+    async def ready() -> None:
+        await flight_app.check_ready(flights)
+        await booking_app.check_ready(bookings)
+
+    routers = (*booking_app.ROUTERS, *flight_app.ROUTERS)
+    app = application("Skyhold", routers, lifespan, ready)
+    app.state.booking = bookings
+    app.state.flight = flights
+    app.state.doors = flights  # its tokens are those of both: people's, and the services'
+    return Gateway(app, service="skyhold", body_bytes_max=bookings.settings.body_bytes_max)

@@ -1,0 +1,1 @@
+"""The flight service: the schedule, seat maps, fares, and who holds which seat."""

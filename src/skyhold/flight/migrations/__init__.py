@@ -1,0 +1,1 @@
+"""The flight database's history, see kernel/migrations.py."""

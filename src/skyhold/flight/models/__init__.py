@@ -1,0 +1,1 @@
+"""Tables, statuses, layouts, pure arithmetic."""

@@ -1,0 +1,373 @@
+"""Deciding about holds: pure arithmetic over what the database says and what is asked.
+
+`Ledger` is given the holds, flights and claims that a batch of commands touches, decides the
+commands one after the other, each seeing the effects of those before it, and remembers what must
+be written. It writes nothing itself; the repository does, guarded, so a decision made on rows that
+have moved since is never carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from skyhold.contracts.holds import HeldSegment, HoldStatus, HoldWanted, SegmentWanted
+from skyhold.flight.errors import (
+    DuplicateSeat,
+    FlightCancelled,
+    FlightDeparted,
+    FlightNotFound,
+    HoldConfirmed,
+    HoldEnded,
+    HoldNotFound,
+    HoldRequestDiffers,
+    MixedCurrencies,
+    PriceChanged,
+    SeatBlocked,
+    SeatUnavailable,
+    SegmentsOverlap,
+    SoldOut,
+    UnknownCabin,
+    UnknownSeat,
+    WrongCabin,
+)
+from skyhold.kernel.errors import Problem
+from skyhold.kernel.money import Money, WireMoney
+
+from . import seating
+from .flight import Flight, FlightStatus
+
+# From where a hold may go. `expired` and `released` are final, as is `cancelled`.
+NEXT: Mapping[HoldStatus, frozenset[HoldStatus]] = {
+    HoldStatus.HELD: frozenset({HoldStatus.CONFIRMED, HoldStatus.RELEASED, HoldStatus.EXPIRED}),
+    HoldStatus.CONFIRMED: frozenset({HoldStatus.CANCELLED}),
+    HoldStatus.RELEASED: frozenset(),
+    HoldStatus.EXPIRED: frozenset(),
+    HoldStatus.CANCELLED: frozenset(),
+}
+LIVE = frozenset({HoldStatus.HELD, HoldStatus.CONFIRMED})
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A hold as it is kept. `request_digest` is None for a tombstone."""
+
+    id: str
+    client_id: str
+    request_digest: str | None
+    segments: tuple[HeldSegment, ...]
+    status: HoldStatus
+    expires_at: datetime
+    created_at: datetime
+
+    def total(self) -> Money | None:
+        """The price of all seats, None for a tombstone."""
+        if not self.segments:
+            return None
+        fares = [(segment.fare.money(), len(segment.seats)) for segment in self.segments]
+        return Money(sum(fare.minor * seats for fare, seats in fares), fares[0][0].currency)
+
+
+@dataclass(frozen=True, slots=True)
+class PutHold:
+    """Hold these seats under this id."""
+
+    hold_id: str
+    client_id: str
+    wanted: HoldWanted
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Make a hold final."""
+
+    hold_id: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the seats of a hold back; `cancel` also those of a confirmed one."""
+
+    hold_id: str
+    client_id: str
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """End a hold whose time is up. The sweeper's command; it needs no client."""
+
+    hold_id: str
+
+
+Command = PutHold | Confirm | Release | Expire
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The hold as a command left it; `created` when the command made it."""
+
+    hold: HoldRecord
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A seat that is taken, and until when if its hold is not confirmed."""
+
+    hold_id: str
+    status: HoldStatus
+    expires_at: datetime
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether the seat may be sold although the sweeper has not come yet."""
+        return self.status is HoldStatus.HELD and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A hold's change of state, to be written only if it is still in `old`."""
+
+    hold_id: str
+    old: HoldStatus
+    new: HoldStatus
+
+
+@dataclass
+class Ledger:
+    """Decides commands and remembers what to write: `inserts`, `moves` and `freed`.
+
+    `claims` maps each flight's taken seats to who has them.
+    """
+
+    now: datetime
+    holds: dict[str, HoldRecord]
+    flights: Mapping[str, Flight]
+    claims: Mapping[str, dict[str, Claim]]
+    inserts: dict[str, HoldRecord] = field(default_factory=dict)
+    moves: dict[str, Move] = field(default_factory=dict)
+    freed: set[str] = field(default_factory=set)
+
+    def decide(self, command: Command) -> Decision | Problem:
+        """Carry out one command. A refusal is answered, not raised, and has changed nothing."""
+        try:
+            match command:
+                case PutHold():
+                    return self._put(command)
+                case Confirm():
+                    return self._confirm(command)
+                case Release():
+                    return self._release(command)
+                case Expire():
+                    return self._expire(command)
+        except Problem as refusal:
+            return refusal
+
+    def _put(self, command: PutHold) -> Decision:
+        known = self._settled(command.hold_id)
+        if known is None:
+            return self._create(command)
+        if known.client_id != command.client_id:
+            raise HoldNotFound
+        if known.request_digest not in {None, command.digest}:
+            raise HoldRequestDiffers
+        if known.status not in LIVE:
+            raise HoldEnded(known.status)
+        return Decision(known)
+
+    def _confirm(self, command: Confirm) -> Decision:
+        hold = self._owned(command)
+        if hold.status not in LIVE:
+            raise HoldEnded(hold.status)
+        if hold.status is HoldStatus.HELD:
+            hold = self._move(hold, HoldStatus.CONFIRMED)
+        return Decision(hold)
+
+    def _release(self, command: Release) -> Decision:
+        hold = self._settled(command.hold_id)
+        if hold is None:
+            return self._bury(command)
+        if hold.client_id != command.client_id:
+            raise HoldNotFound
+        if hold.status is HoldStatus.CONFIRMED and not command.cancel:
+            raise HoldConfirmed
+        if hold.status is HoldStatus.CONFIRMED:
+            hold = self._move(hold, HoldStatus.CANCELLED)
+        if hold.status is HoldStatus.HELD:
+            hold = self._move(hold, HoldStatus.RELEASED)
+        return Decision(hold)
+
+    def _expire(self, command: Expire) -> Decision:
+        hold = self._settled(command.hold_id)
+        if hold is None:
+            raise HoldNotFound
+        return Decision(hold)
+
+    def _create(self, command: PutHold) -> Decision:
+        """All segments or none: nothing is remembered before the last one has its seats."""
+        segments = command.wanted.segments
+        _check_order(self._bookable(wanted) for wanted in segments)
+        hold = HoldRecord(
+            id=command.hold_id,
+            client_id=command.client_id,
+            request_digest=command.digest,
+            segments=tuple(self._seat(wanted) for wanted in segments),
+            status=HoldStatus.HELD,
+            expires_at=self.now + timedelta(seconds=command.wanted.ttl_s),
+            created_at=self.now,
+        )
+        _check_total(hold, command.wanted.expected_total)
+        self._make_way(hold)
+        self._insert(hold)
+        return Decision(hold, created=True)
+
+    def _bookable(self, wanted: SegmentWanted) -> Flight:
+        flight = self.flights.get(wanted.flight_id)
+        if flight is None:
+            raise FlightNotFound
+        if flight.status is FlightStatus.CANCELLED:
+            raise FlightCancelled
+        if flight.departing_at <= self.now:
+            raise FlightDeparted
+        if wanted.cabin not in flight.fares:
+            raise UnknownCabin
+        return flight
+
+    def _seat(self, wanted: SegmentWanted) -> HeldSegment:
+        flight = self.flights[wanted.flight_id]
+        taken = self._taken(flight.id)
+        if wanted.seats is None:
+            seats = self._assign(flight, wanted, taken)
+        else:
+            seats = _checked(flight, wanted, wanted.seats, taken)
+        return HeldSegment(
+            flight_id=flight.id,
+            flight_number=flight.flight_number,
+            origin=flight.origin,
+            destination=flight.destination,
+            departing_at=flight.departing_local,
+            arriving_at=flight.arriving_local,
+            cabin=wanted.cabin,
+            seats=seats,
+            fare=WireMoney.of(flight.fares[wanted.cabin]),
+        )
+
+    def _assign(self, flight: Flight, wanted: SegmentWanted, taken: Collection[str]) -> list[str]:
+        chosen = seating.assign(flight.layout.by_cabin[wanted.cabin], taken, wanted.party)
+        if chosen is None:
+            raise SoldOut
+        return [seat.number for seat in chosen]
+
+    def _taken(self, flight_id: str) -> set[str]:
+        claims = self.claims.get(flight_id, {})
+        return {seat for seat, claim in claims.items() if not claim.is_over(self.now)}
+
+    def _make_way(self, hold: HoldRecord) -> None:
+        """End the holds whose time is up and that still claim a seat this one is given."""
+        for segment in hold.segments:
+            claims = self.claims.get(segment.flight_id, {})
+            for seat in segment.seats:
+                if seat in claims:
+                    self._settled(claims[seat].hold_id)
+
+    def _owned(self, command: Confirm) -> HoldRecord:
+        hold = self._settled(command.hold_id)
+        if hold is None or hold.client_id != command.client_id:
+            raise HoldNotFound
+        return hold
+
+    def _settled(self, hold_id: str) -> HoldRecord | None:
+        """The hold, expired if its time is up: nobody ever acts on one that only looks alive."""
+        hold = self.holds.get(hold_id)
+        if hold is not None and hold.status is HoldStatus.HELD and hold.expires_at <= self.now:
+            hold = self._move(hold, HoldStatus.EXPIRED)
+        return hold
+
+    def _move(self, hold: HoldRecord, new: HoldStatus) -> HoldRecord:
+        assert new in NEXT[hold.status], f"{hold.id}: {hold.status} -> {new}"
+        moved = replace(hold, status=new)
+        self.holds[hold.id] = moved
+        if hold.id in self.inserts:
+            self.inserts[hold.id] = moved
+        else:
+            first = self.moves.get(hold.id)
+            self.moves[hold.id] = Move(hold.id, first.old if first else hold.status, new)
+        if new not in LIVE:
+            self._free(hold)
+        else:
+            self._claim(moved)
+        return moved
+
+    def _bury(self, command: Release) -> Decision:
+        """A tombstone: whatever PUT comes late finds this id ended."""
+        tombstone = HoldRecord(
+            id=command.hold_id,
+            client_id=command.client_id,
+            request_digest=None,
+            segments=(),
+            status=HoldStatus.RELEASED,
+            expires_at=self.now,
+            created_at=self.now,
+        )
+        self._insert(tombstone)
+        return Decision(tombstone, created=True)
+
+    def _insert(self, hold: HoldRecord) -> None:
+        self.holds[hold.id] = hold
+        self.inserts[hold.id] = hold
+        self._claim(hold)
+
+    def _claim(self, hold: HoldRecord) -> None:
+        claim = Claim(hold.id, hold.status, hold.expires_at)
+        for segment in hold.segments:
+            for seat in segment.seats:
+                self.claims.get(segment.flight_id, {})[seat] = claim
+
+    def _free(self, hold: HoldRecord) -> None:
+        self.freed.add(hold.id)
+        for segment in hold.segments:
+            claims = self.claims.get(segment.flight_id, {})
+            for seat in segment.seats:
+                claims.pop(seat, None)
+
+
+def _checked(
+    flight: Flight, wanted: SegmentWanted, seats: Sequence[str], taken: Collection[str]
+) -> list[str]:
+    """The seats as asked for, if every one of them can be had."""
+    if len(set(seats)) != len(seats):
+        raise DuplicateSeat
+    for number in seats:
+        seat = flight.layout.by_number.get(number)
+        if seat is None:
+            raise UnknownSeat(f"There is no seat {number} on {flight.id}.")
+        if seat.cabin is not wanted.cabin:
+            raise WrongCabin(f"Seat {number} is in {seat.cabin}, not in {wanted.cabin}.")
+        if seat.blocked:
+            raise SeatBlocked(f"Seat {number} is not for sale.")
+    gone = [number for number in seats if number in taken]
+    if gone:
+        raise SeatUnavailable(f"No longer free on {flight.id}: {', '.join(gone)}.")
+    return list(seats)
+
+
+def _check_order(flights: Iterable[Flight]) -> None:
+    previous: Flight | None = None
+    currencies: set[str] = set()
+    for flight in flights:
+        if previous is not None and flight.departing_at < previous.arriving_at:
+            raise SegmentsOverlap
+        currencies |= {fare.currency for fare in flight.fares.values()}
+        previous = flight
+    if len(currencies) > 1:
+        raise MixedCurrencies
+
+
+def _check_total(hold: HoldRecord, expected: WireMoney | None) -> None:
+    total = hold.total()
+    assert total is not None, "a hold has segments"
+    if expected is not None and expected.money() != total:
+        raise PriceChanged(f"The seats now cost {total}, not {expected.money()}.")

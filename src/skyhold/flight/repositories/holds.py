@@ -1,0 +1,149 @@
+"""Holds and seat claims."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from skyhold.contracts.holds import Cabin, HeldSegment, HoldStatus
+from skyhold.flight.models.allocation import LIVE, Claim, HoldRecord, Ledger, Move
+from skyhold.flight.models.tables import HoldRow, SeatClaimRow
+from skyhold.kernel.db import LostRace, ReadTx, Tx
+
+
+async def by_ids(tx: ReadTx, ids: Collection[str]) -> dict[str, HoldRecord]:
+    """The holds that exist among these."""
+    if not ids:
+        return {}
+    rows = await tx.rows(select(HoldRow.__table__).where(HoldRow.id.in_(ids)))
+    return {row.id: _record(row) for row in rows}
+
+
+async def claims_on(tx: ReadTx, flight_ids: Collection[str]) -> dict[str, dict[str, Claim]]:
+    """Every taken seat of these flights, each flight with an entry even when all is free."""
+    claims: dict[str, dict[str, Claim]] = {flight_id: {} for flight_id in flight_ids}
+    if not flight_ids:
+        return claims
+    rows = await tx.rows(
+        select(
+            SeatClaimRow.flight_id,
+            SeatClaimRow.seat,
+            SeatClaimRow.hold_id,
+            HoldRow.status,
+            HoldRow.expires_at,
+        )
+        .join(HoldRow, HoldRow.id == SeatClaimRow.hold_id)
+        .where(SeatClaimRow.flight_id.in_(flight_ids))
+    )
+    for row in rows:
+        claims[row.flight_id][row.seat] = Claim(row.hold_id, HoldStatus(row.status), row.expires_at)
+    return claims
+
+
+async def seats_taken(tx: ReadTx, flight_ids: Collection[str]) -> Mapping[str, Mapping[Cabin, int]]:
+    """How many seats are taken on these flights, by cabin."""
+    rows = await tx.rows(
+        select(SeatClaimRow.flight_id, SeatClaimRow.cabin, func.count().label("seats"))
+        .where(SeatClaimRow.flight_id.in_(flight_ids))
+        .group_by(SeatClaimRow.flight_id, SeatClaimRow.cabin)
+    )
+    taken: defaultdict[str, dict[Cabin, int]] = defaultdict(dict)
+    for row in rows:
+        taken[row.flight_id][Cabin(row.cabin)] = row.seats
+    return taken
+
+
+async def any_claim(tx: ReadTx, flight_id: str) -> bool:
+    """Whether any seat of this flight is taken."""
+    found = await tx.row(
+        select(SeatClaimRow.seat).where(SeatClaimRow.flight_id == flight_id).limit(1)
+    )
+    return found is not None
+
+
+async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:
+    """The ids of holds whose time is up, the longest overdue first."""
+    rows = await tx.rows(
+        select(HoldRow.id)
+        .where(HoldRow.status == HoldStatus.HELD, HoldRow.expires_at <= now)
+        .order_by(HoldRow.expires_at)
+        .limit(limit)
+    )
+    return [row.id for row in rows]
+
+
+async def carry_out(tx: Tx, ledger: Ledger) -> None:
+    """Write what a ledger decided: all of it, or LostRace when any hold has moved meanwhile.
+
+    Seats are freed before they are claimed, so one batch may pass a seat on. A seat or hold that
+    another process wrote first raises Duplicate from the transaction.
+    """
+    await _move(tx, ledger.moves.values(), ledger.now)
+    if ledger.freed:
+        # Fenced by the hold's id: it can never free a seat that has been sold again since.
+        await tx.run(delete(SeatClaimRow).where(SeatClaimRow.hold_id.in_(ledger.freed)))
+    holds = list(ledger.inserts.values())
+    await tx.run(insert(HoldRow), [_values(hold, ledger.now) for hold in holds])
+    await tx.run(insert(SeatClaimRow), sorted(_claims(holds), key=_seat_key))
+
+
+async def _move(tx: Tx, moves: Iterable[Move], now: datetime) -> None:
+    by_kind: defaultdict[tuple[HoldStatus, HoldStatus], list[str]] = defaultdict(list)
+    for move in moves:
+        by_kind[move.old, move.new].append(move.hold_id)
+    for (old, new), ids in by_kind.items():
+        moved = await tx.run(
+            update(HoldRow)
+            .where(HoldRow.id.in_(ids), HoldRow.status == old)
+            .values(status=new, resolved_at=now, ver=HoldRow.ver + 1)
+        )
+        if moved != len(ids):
+            raise LostRace
+
+
+def _claims(holds: Iterable[HoldRecord]) -> Iterable[dict[str, Any]]:
+    for hold in holds:
+        if hold.status in LIVE:
+            for segment in hold.segments:
+                for seat in segment.seats:
+                    yield {
+                        "flight_id": segment.flight_id,
+                        "seat": seat,
+                        "cabin": segment.cabin,
+                        "hold_id": hold.id,
+                    }
+
+
+def _seat_key(claim: Mapping[str, Any]) -> tuple[str, str]:
+    # One order for everybody: two transactions after the same seats do not dead-lock.
+    return claim["flight_id"], claim["seat"]
+
+
+def _record(row: Row[Any]) -> HoldRecord:
+    return HoldRecord(
+        id=row.id,
+        client_id=row.client_id,
+        request_digest=row.request_digest,
+        segments=tuple(HeldSegment.model_validate(segment) for segment in row.segments),
+        status=HoldStatus(row.status),
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+    )
+
+
+def _values(hold: HoldRecord, now: datetime) -> dict[str, Any]:
+    return {
+        "id": hold.id,
+        "client_id": hold.client_id,
+        "request_digest": hold.request_digest,
+        "segments": [segment.model_dump(mode="json") for segment in hold.segments],
+        "status": hold.status,
+        "expires_at": hold.expires_at,
+        "created_at": hold.created_at,
+        "resolved_at": None if hold.status is HoldStatus.HELD else now,
+        "ver": 1,
+    }

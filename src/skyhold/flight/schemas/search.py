@@ -1,0 +1,71 @@
+"""From query strings and bodies to what the schedule is asked, and back to pages."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from skyhold.contracts.holds import Cabin
+from skyhold.flight.models.flight import Availability, Position
+from skyhold.flight.services.schedule import Change, Departure, Search
+from skyhold.kernel.errors import FieldError, Unprocessable
+from skyhold.kernel.http.pages import InvalidCursor, Page, from_cursor, to_cursor
+
+from .flights import YEARS, FlightChange, FlightOut, NewFlight
+
+
+def search_of(
+    origin: str,
+    destination: str,
+    on: date,
+    passengers: int,
+    cabin: Cabin | None,
+    limit: int,
+    after: str | None,
+) -> Search:
+    """What the query asks for. Raises Unprocessable for a date far off, InvalidCursor."""
+    if on.year not in YEARS:
+        raise Unprocessable(errors=(FieldError("date", "is too far away"),))
+    position = _position(after) if after else None
+    return Search(origin, destination, on, passengers, cabin, limit, position)
+
+
+def to_page(found: list[Availability], more: Position | None) -> Page[FlightOut]:
+    """One page of search results."""
+    cursor = None if more is None else to_cursor(more.departing_at.isoformat(), more.flight_id)
+    return Page(data=[FlightOut.of(offer) for offer in found], next=cursor)
+
+
+def to_departure(body: NewFlight) -> Departure:
+    """The flight that staff want to add."""
+    return Departure(
+        airline=body.airline,
+        number=body.number,
+        origin=body.origin,
+        destination=body.destination,
+        departing_at=body.departing_at,
+        arriving_at=body.arriving_at,
+        aircraft=body.aircraft,
+        aircraft_name=body.aircraft_name,
+        fares={cabin: fare.money() for cabin, fare in body.fares.items()},
+    )
+
+
+def to_change(body: FlightChange) -> Change:
+    """What staff want to change."""
+    return Change(
+        cancel=body.status is not None,
+        departing_at=body.departing_at,
+        arriving_at=body.arriving_at,
+        fares={cabin: fare.money() for cabin, fare in (body.fares or {}).items()},
+    )
+
+
+def _position(cursor: str) -> Position:
+    instant, flight_id = from_cursor(cursor, 2)
+    try:
+        departing_at = datetime.fromisoformat(instant)
+    except ValueError:
+        raise InvalidCursor from None
+    if departing_at.tzinfo is None:
+        raise InvalidCursor
+    return Position(departing_at, flight_id)

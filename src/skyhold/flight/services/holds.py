@@ -1,0 +1,134 @@
+"""Holds: every command goes through one batcher, and whatever waits is decided together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from skyhold.contracts.holds import HoldWanted
+from skyhold.flight.errors import HoldNotFound
+from skyhold.flight.models.allocation import (
+    Command,
+    Confirm,
+    Decision,
+    Expire,
+    HoldRecord,
+    Ledger,
+    PutHold,
+    Release,
+)
+from skyhold.flight.repositories import holds, schedule
+from skyhold.kernel.batcher import Batcher
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
+from skyhold.kernel.ids import digest
+from skyhold.kernel.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class Holds:
+    """Seats for a while, for good, or given back: PROTOCOL §2's table, call by call."""
+
+    def __init__(
+        self, db: Database, clock: Clock, *, batch_max: int, waiting_max: int, sweep_max: int
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._sweep_max = sweep_max
+        self._commands: Batcher[Command, Decision] = Batcher(
+            self._decide, name="holds", batch_max=batch_max, waiting_max=waiting_max
+        )
+
+    def now(self) -> datetime:
+        """The instant by which this service's holds end."""
+        return self._clock.now()
+
+    async def put(self, hold_id: str, client_id: str, wanted: HoldWanted) -> Decision:
+        """Hold the seats, or answer for the hold that has this id already.
+
+        Raises SeatUnavailable, SoldOut, PriceChanged and the other refusals of flight/errors.py;
+        then nothing is held. HoldEnded when this id is spent, HoldRequestDiffers when it was used
+        for another request.
+        """
+        # How long the seats were asked for is not part of what was asked for.
+        asked = digest(wanted.model_dump(mode="json", exclude={"ttl_s"}))
+        decision = await self._commands.submit(PutHold(hold_id, client_id, wanted, asked))
+        if decision.created:
+            log.info("hold.held", hold_id=hold_id, seats=_seats(decision.hold))
+        return decision
+
+    async def confirm(self, hold_id: str, client_id: str) -> HoldRecord:
+        """Make the hold final. Raises HoldNotFound, or HoldEnded when it has ended."""
+        decision = await self._commands.submit(Confirm(hold_id, client_id))
+        log.info("hold.confirmed", hold_id=hold_id)
+        return decision.hold
+
+    async def release(self, hold_id: str, client_id: str, *, cancel: bool) -> HoldRecord:
+        """Give the seats back; with `cancel` even confirmed ones, otherwise HoldConfirmed.
+
+        An unknown id gets a tombstone, so that a PUT which is still on its way finds it ended.
+        """
+        decision = await self._commands.submit(Release(hold_id, client_id, cancel))
+        log.info("hold.ended", hold_id=hold_id, status=decision.hold.status)
+        return decision.hold
+
+    async def get(self, hold_id: str, client_id: str) -> HoldRecord:
+        """The hold as it stands. Raises HoldNotFound, also for another service's hold."""
+        async with self._db.read() as tx:
+            hold = (await holds.by_ids(tx, [hold_id])).get(hold_id)
+        if hold is None or hold.client_id != client_id:
+            raise HoldNotFound
+        return hold
+
+    async def sweep(self) -> int:
+        """End holds whose time is up, at most `sweep_max`; answers how many were due."""
+        async with self._db.read() as tx:
+            due = await holds.due(tx, self._clock.now(), self._sweep_max)
+        if due:
+            await self._decide([Expire(hold_id) for hold_id in due])
+            log.info("holds.expired", count=len(due))
+        return len(due)
+
+    async def close(self) -> None:
+        """Let every waiting command be decided."""
+        await self._commands.close()
+
+    async def _decide(self, commands: Sequence[Command]) -> Sequence[Decision | Exception]:
+        async def decide(tx: Tx) -> Sequence[Decision | Exception]:
+            ledger = await self._ledger(tx, commands)
+            decisions = [ledger.decide(command) for command in commands]
+            try:
+                await holds.carry_out(tx, ledger)
+            except Duplicate as error:
+                raise LostRace from error
+            return decisions
+
+        return await self._db.transact(decide)
+
+    async def _ledger(self, tx: Tx, commands: Sequence[Command]) -> Ledger:
+        """Everything these commands touch, as the database has it now."""
+        now = self._clock.now()
+        flight_ids = {
+            segment.flight_id
+            for command in commands
+            if isinstance(command, PutHold)
+            for segment in command.wanted.segments
+        }
+        claims = await holds.claims_on(tx, flight_ids)
+        overdue = {
+            claim.hold_id
+            for taken in claims.values()
+            for claim in taken.values()
+            if claim.is_over(now)
+        }
+        return Ledger(
+            now=now,
+            holds=await holds.by_ids(tx, overdue | {command.hold_id for command in commands}),
+            flights=await schedule.flights(tx, flight_ids),
+            claims=claims,
+        )
+
+
+def _seats(hold: HoldRecord) -> int:
+    return sum(len(segment.seats) for segment in hold.segments)

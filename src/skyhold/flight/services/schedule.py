@@ -1,0 +1,282 @@
+"""The schedule: airports, flights, what is free on them, and what staff change."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from skyhold.contracts.holds import Cabin
+from skyhold.flight.errors import (
+    FlightCancelled,
+    FlightExists,
+    FlightNotFound,
+    ImpossibleFlight,
+    UnknownAircraft,
+    UnknownAirline,
+    UnknownAirport,
+)
+from skyhold.flight.models.allocation import Claim
+from skyhold.flight.models.flight import (
+    Airport,
+    Availability,
+    Flight,
+    FlightStatus,
+    Position,
+    TimeDoesNotExist,
+    flight_id,
+    to_instant,
+)
+from skyhold.flight.models.tables import fare_column
+from skyhold.flight.repositories import holds, schedule
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.db import Database, Duplicate, ReadTx, Tx
+from skyhold.kernel.logging import get_logger
+from skyhold.kernel.money import Money
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a traveller looks for. `on` is the date at the airport of departure."""
+
+    origin: str
+    destination: str
+    on: date
+    party: int
+    cabin: Cabin | None
+    limit: int
+    after: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A flight to be added. Times without an offset are local to their airport."""
+
+    airline: str
+    number: int
+    origin: str
+    destination: str
+    departing_at: datetime
+    arriving_at: datetime
+    aircraft: str
+    aircraft_name: str | None
+    fares: Mapping[Cabin, Money]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to change of a flight; None and a cabin without a fare stay as they are."""
+
+    cancel: bool
+    departing_at: datetime | None
+    arriving_at: datetime | None
+    fares: Mapping[Cabin, Money]
+
+
+class Schedule:
+    """Answers travellers' questions about flights and carries out what staff decide."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def airports(self, query: str, *, after: str, limit: int) -> list[Airport]:
+        """Airports by code, city or name, the best match first; all by code without a query."""
+        async with self._db.read() as tx:
+            if query:
+                return await schedule.airports_matching(tx, fold(query), limit)
+            return await schedule.airports_after(tx, after, limit)
+
+    async def search(self, search: Search) -> tuple[list[Availability], Position | None]:
+        """Flights with room for the whole party in one cabin, by departure, and where to go on.
+
+        Raises UnknownAirport. Flights that have left or are cancelled are not offered.
+        """
+        found: list[Availability] = []
+        after = search.after
+        async with self._db.read() as tx:
+            await self._check_airports(tx, search.origin, search.destination)
+            while True:
+                flights = await schedule.departures(
+                    tx,
+                    origin=search.origin,
+                    destination=search.destination,
+                    on=search.on,
+                    from_instant=self._clock.now(),
+                    after=after,
+                    limit=search.limit + 1,
+                )
+                for offer in await self._availability(tx, flights):
+                    if offer.seats_for(search.party, search.cabin):
+                        found.append(offer)
+                    if len(found) > search.limit:
+                        page = found[: search.limit]
+                        return page, _position(page[-1].flight)
+                if len(flights) <= search.limit:
+                    return found, None
+                after = _position(flights[-1])
+
+    async def flight(self, flight_id: str) -> Availability:
+        """One flight and what is free on it. Raises FlightNotFound."""
+        async with self._db.read() as tx:
+            flight = await self._known(tx, flight_id)
+            return (await self._availability(tx, [flight]))[0]
+
+    async def seat_map(self, flight_id: str) -> tuple[Flight, Mapping[str, Claim], datetime]:
+        """A flight, its taken seats, and the instant this was so. Raises FlightNotFound."""
+        async with self._db.read() as tx:
+            flight = await self._known(tx, flight_id)
+            claims = await holds.claims_on(tx, [flight_id])
+        return flight, claims[flight_id], self._clock.now()
+
+    async def add(self, departure: Departure) -> Availability:
+        """Add a flight. Raises FlightExists, or a 422 problem that says what does not fit."""
+
+        async def add(tx: Tx) -> str:
+            airports = await self._check_airports(tx, departure.origin, departure.destination)
+            if departure.airline not in await schedule.airlines(tx):
+                raise UnknownAirline
+            aircraft = await schedule.aircraft(tx)
+            if departure.aircraft not in aircraft:
+                raise UnknownAircraft
+            name, layout = aircraft[departure.aircraft]
+            row = new_row(
+                departure,
+                zones={code: airport.time_zone for code, airport in airports.items()},
+                aircraft_name=name,
+                cabins=layout.by_cabin.keys(),
+            )
+            await schedule.add_flights(tx, [row])
+            added: str = row["id"]
+            return added
+
+        try:
+            added = await self._db.transact(add)
+        except Duplicate:
+            raise FlightExists from None
+        log.info("flight.added", flight_id=added)
+        return await self.flight(added)
+
+    async def change(self, flight_id: str, change: Change) -> Availability:
+        """Cancel, retime or reprice a flight. Bookings and holds keep what they were promised.
+
+        Raises FlightNotFound, FlightCancelled (a cancelled flight does not come back), or
+        ImpossibleFlight.
+        """
+
+        async def apply(tx: Tx) -> None:
+            flight = await self._known(tx, flight_id)
+            if flight.status is FlightStatus.CANCELLED and not change.cancel:
+                raise FlightCancelled
+            values = _changed_values(flight, change)
+            if values:
+                await schedule.change_flight(tx, flight_id, values)
+
+        await self._db.transact(apply)
+        log.info("flight.changed", flight_id=flight_id, cancelled=change.cancel)
+        return await self.flight(flight_id)
+
+    @staticmethod
+    async def _known(tx: ReadTx, flight_id: str) -> Flight:
+        flight = (await schedule.flights(tx, [flight_id])).get(flight_id)
+        if flight is None:
+            raise FlightNotFound
+        return flight
+
+    @staticmethod
+    async def _availability(tx: ReadTx, flights: list[Flight]) -> list[Availability]:
+        taken = await holds.seats_taken(tx, [flight.id for flight in flights])
+        return [Availability.of(flight, taken.get(flight.id, {})) for flight in flights]
+
+    @staticmethod
+    async def _check_airports(tx: ReadTx, origin: str, destination: str) -> dict[str, Airport]:
+        known = await schedule.airports(tx, [origin, destination])
+        for code in (origin, destination):
+            if code not in known:
+                raise UnknownAirport(f"There is no airport with the code {code}.")
+        return known
+
+
+def new_row(
+    departure: Departure,
+    *,
+    zones: Mapping[str, str],
+    aircraft_name: str,
+    cabins: frozenset[Cabin] | Any,  # noqa: ANN401 - any collection of cabins
+) -> dict[str, Any]:
+    """The column values of a new flight. Raises ImpossibleFlight when its parts do not fit."""
+    if departure.origin == departure.destination:
+        raise ImpossibleFlight("The flight lands where it started.")
+    departing_at = _instant(departure.departing_at, zones[departure.origin])
+    arriving_at = _instant(departure.arriving_at, zones[departure.destination])
+    if arriving_at <= departing_at:
+        raise ImpossibleFlight("The flight lands before it departs.")
+    strange = departure.fares.keys() - cabins
+    if strange:
+        raise ImpossibleFlight(f"This aircraft has no {min(strange)} cabin.")
+    currencies = {fare.currency for fare in departure.fares.values()}
+    if len(currencies) != 1:
+        raise ImpossibleFlight("Give at least one fare, all of them in one currency.")
+    departs_on = departing_at.date()
+    return {
+        "id": flight_id(departure.airline, departure.number, departs_on, departure.origin),
+        "airline": departure.airline,
+        "number": departure.number,
+        "origin": departure.origin,
+        "destination": departure.destination,
+        "departs_on": departs_on,
+        "departing_at": departing_at,
+        "arriving_at": arriving_at,
+        "aircraft": departure.aircraft,
+        "aircraft_name": departure.aircraft_name or aircraft_name,
+        "status": FlightStatus.SCHEDULED.value,
+        "currency": currencies.pop(),
+        **{
+            fare_column(cabin): departure.fares[cabin].minor if cabin in departure.fares else None
+            for cabin in Cabin
+        },
+    }
+
+
+def fold(text: str) -> str:
+    """Lower case without accents, for searching: "Zürich " and "zurich" fold to the same."""
+    plain = unicodedata.normalize("NFKD", text)
+    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
+
+
+def _changed_values(flight: Flight, change: Change) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if change.cancel:
+        values["status"] = FlightStatus.CANCELLED.value
+    if change.departing_at or change.arriving_at:
+        departing_at = _instant(change.departing_at or flight.departing_at, flight.origin_zone)
+        arriving_at = _instant(change.arriving_at or flight.arriving_at, flight.destination_zone)
+        if arriving_at <= departing_at:
+            raise ImpossibleFlight("The flight would land before it departs.")
+        values |= {
+            "departing_at": departing_at,
+            "arriving_at": arriving_at,
+            "departs_on": departing_at.date(),
+        }
+    for cabin, fare in change.fares.items():
+        if cabin not in flight.layout.by_cabin:
+            raise ImpossibleFlight(f"This aircraft has no {cabin} cabin.")
+        if fare.currency not in {known.currency for known in flight.fares.values()}:
+            raise ImpossibleFlight("A flight keeps its currency.")
+        values[fare_column(cabin)] = fare.minor
+    return values
+
+
+def _instant(at: datetime, zone: str) -> datetime:
+    try:
+        return to_instant(at, zone)
+    except TimeDoesNotExist as error:
+        raise ImpossibleFlight(str(error)) from error
+
+
+def _position(flight: Flight) -> Position:
+    return Position(flight.departing_at, flight.id)

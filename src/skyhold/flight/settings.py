@@ -1,0 +1,37 @@
+"""The flight service's settings."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import SettingsConfigDict
+
+from skyhold.kernel.settings import KernelSettings, mysql_url
+
+
+class FlightSettings(KernelSettings):
+    """A name with FLIGHT_ in front wins, so that both services can share one environment."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    port: int = Field(
+        3000, ge=1, le=65_535, validation_alias=AliasChoices("FLIGHT_PORT", "PORT", "port")
+    )
+    database_url: str | None = Field(
+        None, validation_alias=AliasChoices("FLIGHT_DATABASE_URL", "DATABASE_URL", "database_url")
+    )
+    db_host: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_HOST", "db_host"))
+    db_name: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_NAME", "db_name"))
+    db_user: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_USER", "db_user"))
+    db_pass: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_PASS", "db_pass"))
+    sweep_period_s: float = Field(1.0, gt=0, description="How often ended holds are swept")
+    sweep_batch_max: int = Field(500, ge=1, description="How many holds one sweep ends at most")
+    hold_batch_max: int = Field(128, ge=1, description="How many holds one transaction decides")
+    hold_waiting_max: int = Field(5_000, ge=1, description="How many hold calls may wait")
+
+    def database(self) -> str:
+        """The URL of the flight database: FLIGHT_DATABASE_URL, FLIGHT_DB_HOST…, or SQLite."""
+        if self.database_url:
+            return self.database_url
+        if self.db_host:
+            return mysql_url(self.db_host, self.db_name, self.db_user, self.db_pass)
+        return f"sqlite:///{self.data_dir / 'flight.db'}"

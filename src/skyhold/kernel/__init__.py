@@ -1,0 +1,1 @@
+"""Mechanisms any service needs. No word of the trade appears here."""

@@ -1,0 +1,119 @@
+"""Whatever is waiting goes out together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from .errors import Unavailable
+from .logging import get_logger
+
+log = get_logger(__name__)
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Overloaded(Unavailable):
+    """Too many requests are waiting for the same thing; please try again shortly."""
+
+    code = "overloaded"
+
+
+class Batcher(Generic[In, Out]):
+    """Takes single calls and runs one function over all that are waiting.
+
+    There is no timer: an item that finds nobody running goes out at once, alone. While a batch
+    runs the next one gathers, so batches grow with the load and the cost per item falls.
+
+    The contract:
+
+    * order: items go out in the order they came, at most `batch_max` at a time, one batch at a
+      time;
+    * isolation: `run` answers one result per item, in order; a result that is an exception is
+      raised to that item's caller and to nobody else. When `run` itself raises and the batch has
+      several items, each is run again alone, so one item cannot fail its neighbours (except for
+      Unavailable, which says the same of all of them). `run` must therefore either take effect as
+      a whole or not at all, as a transaction does;
+    * cancellation: a caller that goes away before its item went out takes it along; after that
+      the item is carried out, and its result dropped;
+    * bounds: with `waiting_max` items waiting a further one is refused with Overloaded (503);
+    * stopping: `close` refuses new items, lets everything that waits go out, and returns.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[In]], Awaitable[Sequence[Out | Exception]]],
+        *,
+        name: str,
+        batch_max: int = 128,
+        waiting_max: int = 10_000,
+    ) -> None:
+        self._run = run
+        self._name = name
+        self._batch_max = batch_max
+        self._waiting_max = waiting_max
+        self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def submit(self, item: In) -> Out:
+        """Send one item with the next batch and wait for its own result.
+
+        Raises Overloaded when the queue is full or closed, or what `run` said of this item.
+        """
+        if self._closed or len(self._waiting) >= self._waiting_max:
+            raise Overloaded
+        answer: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._drain(), name=f"batcher:{self._name}")
+        return await answer
+
+    async def close(self) -> None:
+        """Take no more items, and return when those that wait have their answers."""
+        self._closed = True
+        if self._worker is not None:
+            await self._worker
+
+    async def _drain(self) -> None:
+        try:
+            while batch := self._next_batch():
+                await self._carry_out(batch)
+        finally:
+            self._worker = None
+
+    def _next_batch(self) -> list[tuple[In, asyncio.Future[Out]]]:
+        batch: list[tuple[In, asyncio.Future[Out]]] = []
+        while self._waiting and len(batch) < self._batch_max:
+            item, answer = self._waiting.popleft()
+            if not answer.done():
+                batch.append((item, answer))
+        return batch
+
+    async def _carry_out(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
+        try:
+            results = await self._run([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - it belongs to the callers
+            if len(batch) == 1 or isinstance(error, Unavailable):
+                for _, answer in batch:
+                    _answer(answer, error)
+                return
+            log.info("batch.split", batch=self._name, items=len(batch), error=repr(error))
+            for single in batch:
+                await self._carry_out([single])
+            return
+        assert len(results) == len(batch), f"{self._name}: one result per item"
+        for (_, answer), result in zip(batch, results, strict=True):
+            _answer(answer, result)
+
+
+def _answer(answer: asyncio.Future[Out], result: Out | Exception) -> None:
+    if answer.done():  # the caller went away
+        return
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)

@@ -1,0 +1,178 @@
+"""Calls to another service over HTTP: bounded in time, repeated only where that is harmless.
+
+The answer is a `Reply`, or the exception `Unknown`: the other side may or may not have done what
+it was asked. Nothing in between; a caller changes no state on Unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.middleware.asgi import ASGITestMiddleware
+from starlette.types import ASGIApp
+from structlog.contextvars import get_contextvars
+
+from .logging import get_logger
+
+log = get_logger(__name__)
+
+ATTEMPTS_MAX = 3
+PAUSE_FIRST_S = 0.05
+SERVER_ERRORS = range(500, 600)
+REPLY_BYTES_MAX = 1_048_576
+
+
+class Unknown(Exception):
+    """No clear answer: lost, late, a server error, or something that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A clear answer: its status and its JSON object."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RawReply:
+    """What came over the wire."""
+
+    status: int
+    body: bytes
+
+
+class Transport(Protocol):
+    """One HTTP exchange; raises Unknown when it did not complete."""
+
+    async def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> RawReply:
+        """Send one request and read the whole answer."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class PyreqwestTransport:
+    """HTTP/1.1 over pooled connections, or straight into an ASGI app of this process."""
+
+    def __init__(self, base_url: str, *, timeout_s: float, app: ASGIApp | None = None) -> None:
+        self._timeout_s = timeout_s
+        builder = (
+            ClientBuilder()
+            .base_url(base_url.rstrip("/") + "/")
+            .timeout(timedelta(seconds=timeout_s))
+            .connect_timeout(timedelta(seconds=min(timeout_s, 2.0)))
+            .follow_redirects(enable=False)
+            .no_proxy()
+        )
+        if app is not None:
+            # The name says Test; it is the library's in-process transport, and all we need of one.
+            deadline = timedelta(seconds=timeout_s)
+            builder = builder.with_middleware(ASGITestMiddleware(app, timeout=deadline))
+        self._client: Client = builder.build()
+
+    async def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> RawReply:
+        """Send one request; Unknown on any failure or after the time-out."""
+        request = self._client.request(method, path).headers(dict(headers))
+        if body is not None:
+            request = request.body_bytes(body)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = await request.build().send()
+                return RawReply(reply.status, bytes(await reply.bytes()))
+        except (PyreqwestError, TimeoutError) as error:
+            raise Unknown(repr(error)) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+
+class ServiceClient:
+    """Calls one other service.
+
+    Only idempotent calls go through it, so each is tried up to ATTEMPTS_MAX times within
+    `deadline_s`: a lost answer costs a repeat. The request id of the log context goes along.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        authorize: Callable[[], str],
+        deadline_s: float,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._transport = transport
+        self._authorize = authorize
+        self._deadline_s = deadline_s
+        self._sleep = sleep
+
+    async def call(self, method: str, path: str, body: object = None) -> Reply:
+        """One idempotent call. Raises Unknown when no attempt got a clear answer in time."""
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._attempts(method, path, content)
+        except TimeoutError as error:
+            msg = f"no answer within {self._deadline_s} s"
+            raise Unknown(msg) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._transport.close()
+
+    async def _attempts(self, method: str, path: str, content: bytes | None) -> Reply:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return _read(
+                    await self._transport.send(method, path, self._headers(content), content)
+                )
+            except Unknown as error:
+                log.warning(
+                    "client.unknown", method=method, path=path, attempt=attempt, error=str(error)
+                )
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            await self._sleep(PAUSE_FIRST_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
+        raise AssertionError
+
+    def _headers(self, content: bytes | None) -> dict[str, str]:
+        headers = {"accept": "application/json", "authorization": f"Bearer {self._authorize()}"}
+        if content is not None:
+            headers["content-type"] = "application/json"
+        if request_id := get_contextvars().get("request_id"):
+            headers["x-request-id"] = str(request_id)
+        return headers
+
+
+def _read(raw: RawReply) -> Reply:
+    if raw.status in SERVER_ERRORS or raw.status < 200 or 300 <= raw.status < 400:  # noqa: PLR2004
+        msg = f"status {raw.status}"
+        raise Unknown(msg)
+    if len(raw.body) > REPLY_BYTES_MAX:
+        msg = f"an answer of {len(raw.body)} bytes"
+        raise Unknown(msg)
+    try:
+        body = json.loads(raw.body)
+    except (ValueError, RecursionError) as error:
+        msg = "an answer that is not JSON"
+        raise Unknown(msg) from error
+    if not isinstance(body, dict):
+        msg = "an answer that is not a JSON object"
+        raise Unknown(msg)
+    return Reply(raw.status, body)

@@ -1,0 +1,325 @@
+"""The database: transactions as functions, and types that mean the same on every engine.
+
+A transaction is a function that is run, and run again when the database asks for it:
+
+    async def record(tx: Tx) -> None:
+        await bookings.add(tx, booking)
+        await outbox.add(tx, event)
+
+    await db.transact(record)
+
+So it must decide from what it reads inside, write with guarded statements, and call nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import DateTime, Dialect, Executable, MetaData, Row, String, event
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from .errors import Problem, Unavailable
+from .logging import get_logger
+from .settings import SettingsError
+
+log = get_logger(__name__)
+
+Out = TypeVar("Out")
+
+ATTEMPTS_MAX = 8
+PAUSE_FIRST_S = 0.005
+PAUSE_MAX_S = 0.5
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Duplicate(Exception):
+    """A unique key refused the row: someone else wrote it first."""
+
+
+class LostRace(Problem):
+    """Others were quicker, again and again; please try once more."""
+
+    # Raised inside a transaction when a guarded write finds that its row has moved since it was
+    # read: `transact` runs the function again. It reaches a caller only after ATTEMPTS_MAX runs.
+    status = 503
+    code = "lost_race"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=1)
+
+
+def metadata() -> MetaData:
+    """Table definitions whose constraints have the same names on every engine."""
+    return MetaData(naming_convention=NAMING)
+
+
+class Key(TypeDecorator[str]):
+    """An ASCII string compared byte by byte: ids, keys, digests, codes.
+
+    MySQL's default collation equates 'a' and 'A' and ignores trailing spaces; an id may not.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL needs its binary collation named."""
+        return _exact(self.impl_instance, dialect, "ascii")
+
+
+class ExactText(TypeDecorator[str]):
+    """Any text, compared code point by code point."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL needs its binary collation named."""
+        return _exact(self.impl_instance, dialect, "utf8mb4")
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant with microseconds. Aware and UTC in Python; without a zone in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL drops fractions of a second unless told otherwise."""
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive datetime: nobody knows which instant it is."""
+        del dialect
+        if value is None:
+            return None
+        assert value.tzinfo is not None, f"{value} has no time zone"
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class ReadTx:
+    """A consistent view of the database; nothing can be written through it."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def row(self, statement: Executable) -> Row[Any] | None:
+        """The first row, or None."""
+        return (await self._connection.execute(statement)).first()
+
+    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        """Every row; the caller's statement carries the limit."""
+        return (await self._connection.execute(statement)).all()
+
+    async def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - a column of any type
+        """The first column of the first row, or None."""
+        return await self._connection.scalar(statement)
+
+
+class Tx(ReadTx):
+    """A transaction in progress. It is committed by `transact`, never by who is handed it."""
+
+    async def run(
+        self,
+        statement: Executable,
+        rows: Iterable[Mapping[str, Any]] | None = None,
+    ) -> int:
+        """Execute a write: one statement, or an insert of many rows; answers how many it matched.
+
+        Raises Duplicate when a unique key refuses a row; the transaction is then over.
+        """
+        try:
+            if rows is None:
+                return (await self._connection.execute(statement)).rowcount
+            many = list(rows)
+            if many:
+                await self._connection.execute(statement, many)
+            return len(many)
+        except IntegrityError as error:
+            if is_duplicate(error):
+                raise Duplicate(str(error.orig)) from error
+            raise
+
+
+class Database:
+    """One database of one service."""
+
+    def __init__(self, url: str, *, pool_max: int = 10, wait_s: float = 5.0) -> None:
+        self.url = async_url(url)
+        self._wait_s = wait_s
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            # SQLite has one writer at a time whatever we do. One connection for it makes the
+            # writers queue in order here instead of spinning on the file's lock.
+            self._writer = self._sqlite_engine(pool_size=1, read_only=False)
+            self._reader = self._sqlite_engine(pool_size=pool_max, read_only=True)
+        else:
+            self._writer = self._reader = create_async_engine(
+                self.url, pool_size=pool_max, max_overflow=0, pool_timeout=wait_s
+            )
+
+    def _sqlite_engine(self, *, pool_size: int, read_only: bool) -> AsyncEngine:
+        engine = create_async_engine(
+            self.url, pool_size=pool_size, max_overflow=0, pool_timeout=self._wait_s
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def _configure(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401
+            connection.isolation_level = None  # we say BEGIN ourselves, below
+            cursor = connection.cursor()
+            for pragma in (
+                f"busy_timeout={int(self._wait_s * 1000)}",
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                f"query_only={'ON' if read_only else 'OFF'}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+        return engine
+
+    async def transact(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
+        """Run `work` in a transaction and commit it; on a conflict run all of it again.
+
+        Raises Duplicate when a unique key refused a row, Unavailable when the database stayed busy
+        or away for all of ATTEMPTS_MAX runs, and whatever `work` raised. Nothing of a run that
+        raised was written; only after OutcomeUnknown nobody knows.
+        """
+        failure: Problem = DatabaseBusy()
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt:
+                await asyncio.sleep(_pause_s(attempt))
+            try:
+                async with self._writer.begin() as connection:
+                    return await work(Tx(connection))
+            except LostRace as error:
+                failure = error
+            except PoolTimeout as error:
+                raise DatabaseBusy from error
+            except DBAPIError as error:
+                if not is_transient(error):
+                    raise
+                failure = OutcomeUnknown() if error.connection_invalidated else DatabaseBusy()
+            log.info("db.retry", attempt=attempt + 1, failure=failure.code)
+        raise failure
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadTx]:
+        """A consistent view, without any lock that a writer would wait for."""
+        try:
+            async with self._reader.connect() as connection:
+                yield ReadTx(connection)
+        except PoolTimeout as error:
+            raise DatabaseBusy from error
+        except DBAPIError as error:
+            if is_transient(error):
+                raise DatabaseBusy from error
+            raise
+
+    async def run_sync(self, work: Callable[[Connection], Out]) -> Out:
+        """Run synchronous code (migrations) on a connection of its own transaction."""
+        async with self._writer.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+class DatabaseBusy(Unavailable):
+    """The database is busy or out of reach just now; please try again shortly."""
+
+    code = "database_busy"
+
+
+class OutcomeUnknown(DatabaseBusy):
+    """The database went away in the middle; please try again shortly."""
+
+    # Unlike DatabaseBusy this may mean that the transaction did commit.
+    code = "database_outcome_unknown"
+
+
+def async_url(url: str) -> URL:
+    """The URL with the driver this project uses. Raises SettingsError for any other database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        msg = (
+            f"{parsed.get_backend_name()} is not supported by this version, which runs on SQLite: "
+            "leave DATABASE_URL and DB_HOST unset, or use sqlite:///path/to/file."
+        )
+        raise SettingsError(msg)
+    if not parsed.database or parsed.database == ":memory:":
+        msg = "A SQLite database needs a file: sqlite:///path/to/file."
+        raise SettingsError(msg)
+    return parsed.set(drivername="sqlite+aiosqlite")
+
+
+def _exact(string: TypeEngine[Any], dialect: Dialect, charset: str) -> TypeEngine[Any]:
+    assert isinstance(string, String)
+    if dialect.name in {"mysql", "mariadb"}:
+        exact = mysql.VARCHAR(string.length, charset=charset, collation=f"{charset}_bin")
+        return dialect.type_descriptor(exact)
+    return dialect.type_descriptor(string)
+
+
+def is_duplicate(error: DBAPIError) -> bool:
+    """Whether a unique or primary key refused a row."""
+    if not isinstance(error, IntegrityError):
+        return False
+    name = getattr(_driver_error(error), "sqlite_errorname", "")
+    return name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Whether running the whole function again may well succeed."""
+    if error.connection_invalidated:
+        return True
+    name = getattr(_driver_error(error), "sqlite_errorname", "")
+    return bool(name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")))
+
+
+def _driver_error(error: DBAPIError) -> BaseException | None:
+    # The async adapter wraps the driver's exception in one of its own.
+    orig: BaseException | None = error.orig
+    while orig is not None and not isinstance(orig, sqlite3.Error):
+        orig = orig.__cause__
+    return orig
+
+
+def _pause_s(attempt: int) -> float:
+    return random.uniform(0, min(PAUSE_MAX_S, PAUSE_FIRST_S * 2**attempt))  # noqa: S311 - jitter

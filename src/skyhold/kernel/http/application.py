@@ -1,0 +1,37 @@
+"""A FastAPI application with what all of ours share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi_swagger import patch_fastapi  # type: ignore[import-untyped]
+
+from . import problems
+from .health import health
+
+
+def application(
+    title: str,
+    routers: Iterable[APIRouter],
+    lifespan: Callable[[FastAPI], Any],
+    ready: Callable[[], Awaitable[None]],
+) -> FastAPI:
+    """Problems as problem+json, health routes, interactive documents at /docs, no redirects."""
+    app = FastAPI(
+        title=title,
+        version=version("skyhold"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    patch_fastapi(app, docs_url="/docs")
+    app.include_router(health(ready))
+    for router in routers:
+        app.include_router(router)
+    return app

@@ -1,0 +1,153 @@
+"""Every error leaves as problem+json (RFC 9457), and none with a stack trace."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
+
+from skyhold.kernel.errors import BadRequest, FieldError, NotFound, Problem, Unprocessable
+
+MEDIA_TYPE = "application/problem+json"
+ERRORS_MAX = 20
+
+
+class ProblemField(BaseModel):
+    """One thing wrong with the input."""
+
+    field: str = Field(examples=["passengers.0.given_name"])
+    message: str
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457 problem details, with a stable `code` for programs."""
+
+    type: str = Field(examples=["/problems/seat_unavailable"])
+    title: str = Field(examples=["Conflict"])
+    status: int = Field(examples=[409])
+    detail: str
+    code: str = Field(examples=["seat_unavailable"])
+    instance: str | None = Field(None, description="The request's id, as in the logs")
+    errors: list[ProblemField] | None = None
+
+
+class UnknownProblem(NotFound):
+    """There is no problem with that code."""
+
+    code = "unknown_problem"
+
+
+def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that can answer with these problems, for the API's document."""
+    by_status: dict[int | str, list[type[Problem]]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {
+        status: {
+            "model": ProblemBody,
+            "description": " · ".join(f"`{kind.code}`: {kind.default_detail()}" for kind in found),
+            "content": {MEDIA_TYPE: {}},
+        }
+        for status, found in by_status.items()
+    }
+
+
+def answer(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: tuple[FieldError, ...] = (),
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """The HTTP answer for a problem."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "instance": get_contextvars().get("request_id"),
+    }
+    if errors:
+        body["errors"] = [
+            {"field": error.field, "message": error.message} for error in errors[:ERRORS_MAX]
+        ]
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def answer_for(problem: Problem) -> JSONResponse:
+    """The HTTP answer of one of our own problems."""
+    headers: dict[str, str] = {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return answer(
+        problem.status, problem.code, problem.detail, errors=problem.errors, headers=headers
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer every error as problem+json, and explain its problems at /problems."""
+
+    @app.exception_handler(Problem)
+    async def _ours(_: Request, problem: Problem) -> JSONResponse:
+        return answer_for(problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def _input(_: Request, error: RequestValidationError) -> JSONResponse:
+        return answer_for(_unreadable_or_invalid(error))
+
+    @app.exception_handler(HTTPException)
+    async def _framework(_: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        code = phrase.lower().replace(" ", "_").replace("'", "").replace("-", "_")
+        detail = error.detail if error.detail != phrase else f"{phrase}."
+        return answer(error.status_code, code, detail, headers=dict(error.headers or {}))
+
+    app.include_router(_catalogue())
+
+
+def _catalogue() -> APIRouter:
+    router = APIRouter(tags=["problems"])
+
+    @router.get("/problems", summary="Every problem this API answers with")
+    async def problems() -> dict[str, Any]:
+        kinds = Problem.catalogue()
+        return {"data": [_explained(kinds[code]) for code in sorted(kinds)], "next": None}
+
+    @router.get("/problems/{code}", summary="What a problem's code means")
+    async def problem(code: str) -> dict[str, Any]:
+        kind = Problem.catalogue().get(code)
+        if kind is None:
+            raise UnknownProblem
+        return _explained(kind)
+
+    return router
+
+
+def _explained(kind: type[Problem]) -> dict[str, Any]:
+    return {"code": kind.code, "status": kind.status, "detail": kind.default_detail()}
+
+
+def _unreadable_or_invalid(error: RequestValidationError) -> Problem:
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return BadRequest("The body is not valid JSON.")
+    return Unprocessable(
+        "Something in the request is not acceptable; `errors` says what.",
+        errors=tuple(
+            FieldError(
+                field=".".join(str(part) for part in item["loc"] if part != "body") or "body",
+                message=str(item["msg"]).removeprefix("Value error, "),
+            )
+            for item in found
+        ),
+    )

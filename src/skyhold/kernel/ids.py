@@ -1,0 +1,42 @@
+"""Identifiers: chosen by the caller wherever asking twice must be harmless."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import uuid
+from typing import Any
+
+from uuid_utils import compat
+
+# No 0/O, 1/I/L, 5/S, 2/Z, 8/B, U/V: a code read aloud over a bad line must survive.
+LOCATOR_ALPHABET = "34679ACDEFGHJKMNPQRTWXY"
+LOCATOR_LENGTH = 6
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+_NAMESPACE = uuid.UUID("5b2f0f0e-6d0e-5c53-9d53-6b0f6f3f5a10")
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562) in its canonical form: unique, and sorted by the time it was made."""
+    return str(compat.uuid7())
+
+
+def derived_id(*parts: str) -> str:
+    """A UUIDv5 (RFC 9562) of these parts: the same parts give the same id, always.
+
+    The parts are joined as JSON, so ("ab", "c") and ("a", "bc") differ.
+    """
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
+
+
+def new_locator() -> str:
+    """A record locator: 6 characters that nobody mistakes for one another."""
+    return "".join(secrets.choice(LOCATOR_ALPHABET) for _ in range(LOCATOR_LENGTH))
+
+
+def digest(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """SHA-256 of a JSON value in one canonical form, as 64 hex digits."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,74 @@
+"""Alembic, driven from inside the process: one history per service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData, String, column, select, table
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from .db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Where a service's migrations are, and the table that remembers how far a database is."""
+
+    service: str
+    folder: Path
+
+    @property
+    def version_table(self) -> str:
+        """One per service, so that two services could share a database."""
+        return f"{self.service}_schema_version"
+
+    def config(self, connection: Connection | None = None) -> Config:
+        """What Alembic wants to know."""
+        config = Config()
+        config.set_main_option("script_location", str(self.folder).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        config.attributes["version_table"] = self.version_table
+        return config
+
+    async def upgrade(self, db: Database) -> None:
+        """Bring the database to this version's schema. Doing it again changes nothing."""
+
+        def upgrade(connection: Connection) -> None:
+            command.upgrade(self.config(connection), "head")
+
+        await db.run_sync(upgrade)
+
+    async def is_current(self, db: Database) -> bool:
+        """Whether the database answers and has this version's schema."""
+        version = column("version_num", String)
+        try:
+            async with db.read() as tx:
+                rows = await tx.rows(select(version).select_from(table(self.version_table)))
+        except DBAPIError:
+            return False
+        return {row.version_num for row in rows} == _heads(self.folder)
+
+
+@cache
+def _heads(folder: Path) -> frozenset[str]:
+    config = History("", folder).config()
+    return frozenset(ScriptDirectory.from_config(config).get_heads())
+
+
+def run(context: EnvironmentContext, metadata: MetaData) -> None:
+    """What every env.py does: migrate over the connection it was handed."""
+    attributes = context.config.attributes
+    context.configure(
+        connection=attributes["connection"],
+        target_metadata=metadata,
+        version_table=attributes["version_table"],
+    )
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,95 @@
+"""Money: whole minor units inside, a decimal string with its currency outside.
+
+>>> str(Money(12900, "USD"))
+'129.00 USD'
+>>> Money.parse("129", "JPY").minor
+129
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from iso4217 import Currency
+from pydantic import BaseModel, ConfigDict, model_validator
+
+MINOR_MAX = 10**12
+_AMOUNT = re.compile(r"(?a:\d{1,12})(?:\.(?a:\d{1,4}))?")
+
+
+@cache
+def decimals(currency: str) -> int:
+    """How many decimals a currency has (ISO 4217: 2 for USD, 0 for JPY, 3 for KWD).
+
+    Raises ValueError for a code that is no currency.
+    """
+    try:
+        exponent = Currency(currency).exponent
+    except ValueError:
+        exponent = None
+    if exponent is None:
+        msg = f"{currency!r} is not a currency code of ISO 4217"
+        raise ValueError(msg)
+    return exponent
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in whole minor units (cents) and its ISO 4217 currency."""
+
+    minor: int
+    currency: str
+
+    @classmethod
+    def parse(cls, amount: str, currency: str) -> Money:
+        """Read "129.00". Raises ValueError on a sign, an exponent, or too many decimals."""
+        places = decimals(currency)
+        if not _AMOUNT.fullmatch(amount):
+            msg = f"{amount!r} is not an amount such as 129.00"
+            raise ValueError(msg)
+        whole, _, fraction = amount.partition(".")
+        if len(fraction) > places:
+            msg = f"{currency} has {places} decimals, {amount!r} has {len(fraction)}"
+            raise ValueError(msg)
+        minor = int(whole + fraction.ljust(places, "0"))
+        if minor > MINOR_MAX:
+            msg = f"{amount!r} is more than this system handles"
+            raise ValueError(msg)
+        return cls(minor, currency)
+
+    @property
+    def amount(self) -> str:
+        """The amount with exactly the currency's number of decimals."""
+        places = decimals(self.currency)
+        if places == 0:
+            return str(self.minor)
+        whole, fraction = divmod(self.minor, 10**places)
+        return f"{whole}.{fraction:0{places}}"
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+class WireMoney(BaseModel):
+    """Money as it crosses the wire: `{"amount": "129.00", "currency": "USD"}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    amount: str
+    currency: str
+
+    @model_validator(mode="after")
+    def _is_money(self) -> WireMoney:
+        Money.parse(self.amount, self.currency)
+        return self
+
+    @classmethod
+    def of(cls, money: Money) -> WireMoney:
+        """The wire form of an amount."""
+        return cls.model_construct(amount=money.amount, currency=money.currency)
+
+    def money(self) -> Money:
+        """The amount in minor units."""
+        return Money.parse(self.amount, self.currency)

@@ -1,0 +1,75 @@
+"""What every service's settings share: where data lives, which secrets, which database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRET_BYTES_MIN = 32
+
+
+class SettingsError(Exception):
+    """A setting, or a combination of settings, that cannot work; one sentence says why."""
+
+
+class KernelSettings(BaseSettings):
+    """Read from the environment, then from `.env`; names are case-insensitive."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True
+    )
+
+    data_dir: Path = Field(Path("data"), description="Where SQLite files and secrets are kept")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    jwt_secret: str | None = Field(None, description="Signs access tokens, 32 bytes or more")
+    service_secret: str | None = Field(None, description="Signs calls between the services")
+    clock_file: Path | None = Field(None, description="Drills only: moves time, see FileClock")
+    db_pool_max: int = Field(10, ge=1, description="Connections to the database per process")
+    db_wait_s: float = Field(5.0, gt=0, description="Longest wait for a connection or a lock")
+    body_bytes_max: int = Field(65_536, ge=1_024)
+    drain_s: int = Field(20, ge=0, description="How long a stopping server waits for requests")
+
+
+def secret(given: str | None, *, name: str, data_dir: Path) -> str:
+    """The secret from the settings, or one generated once and kept in the data folder (mode 0600).
+
+    Raises SettingsError when a given secret has fewer than 32 bytes.
+    """
+    if given is not None:
+        if len(given.encode()) < SECRET_BYTES_MIN:
+            msg = f"{name.upper()} must have at least {SECRET_BYTES_MIN} bytes."
+            raise SettingsError(msg)
+        return given
+    path = data_dir / name
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return _generate(path)
+
+
+def _generate(path: Path) -> str:
+    # Written aside and linked into place: of two processes that start together one wins, and
+    # nobody ever reads half a secret.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()
+    return path.read_text(encoding="ascii")
+
+
+def mysql_url(host: str, name: str | None, user: str | None, password: str | None) -> str:
+    """The URL that the original DB_HOST, DB_NAME, DB_USER and DB_PASS stand for."""
+    login = quote(user or "root", safe="") + (f":{quote(password, safe='')}" if password else "")
+    return f"mysql://{login}@{host}/{name or 'skyhold'}"
