@@ -19,12 +19,10 @@ from skyhold.booking.wiring import BookingService
 from skyhold.flight import app as flight_app
 from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import FlightService
-from skyhold.kernel.client import PyreqwestTransport
+from skyhold.kernel.client import PyreqwestTransport, Transport
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.http.application import application
 from skyhold.kernel.http.gateway import Gateway
-
-__all__ = ["Services", "create_app", "wire"]
 
 Services = tuple[BookingService, FlightService]
 
@@ -36,12 +34,14 @@ def wire(
 ) -> Services:
     """Build both services, the one calling the other inside this process."""
     flights = flight.wiring.wire(flight_settings, clock)
-    transport = PyreqwestTransport(
-        "http://flight.internal",
-        timeout_s=booking_settings.flight_timeout_s,
-        app=flight_app.create_app(flights, owns_service=False),
-    )
+    transport = to_flights(flights, timeout_s=booking_settings.flight_timeout_s)
     return booking.wiring.wire(booking_settings, clock=clock, transport=transport), flights
+
+
+def to_flights(flights: FlightService, *, timeout_s: float) -> Transport:
+    """The way to the flight service inside this process; its HTTP interface is the same."""
+    served = flight_app.create_app(flights, owns_service=False)
+    return PyreqwestTransport("http://flight.internal", timeout_s=timeout_s, app=served)
 
 
 def create_app(services: Services) -> ASGIApp:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import SettingsConfigDict
 
 from skyhold.kernel.settings import KernelSettings, mysql_url
 
 
 class FlightSettings(KernelSettings):
     """A name with FLIGHT_ in front wins, so that both services can share one environment."""
-
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
 
     port: int = Field(
         3000, ge=1, le=65_535, validation_alias=AliasChoices("FLIGHT_PORT", "PORT", "port")

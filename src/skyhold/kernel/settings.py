@@ -22,7 +22,11 @@ class KernelSettings(BaseSettings):
     """Read from the environment, then from `.env`; names are case-insensitive."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     data_dir: Path = Field(Path("data"), description="Where SQLite files and secrets are kept")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
@@ -14,8 +15,9 @@ from skyhold.kernel.ids import UUID_PATTERN
 
 from .bookings import BookingOut, PaymentOut
 
-# A card number is 13 to 19 digits (ISO/IEC 7812), often written in groups.
-_MAYBE_CARD = re.compile(r"(?<!\d)(?:\d[ -]?){12,18}\d(?!\d)", re.ASCII)
+# A card number is 13 to 19 digits (ISO/IEC 7812), often written in groups. Only a value that is
+# nothing else counts: a long id may well have a run of digits that pass the check.
+_MAYBE_CARD = re.compile(r"\s*(?:[0-9][ -]?){12,18}[0-9]\s*")
 
 
 class NewPayment(BaseModel):
@@ -32,7 +34,7 @@ class NewPayment(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_cards(cls, body: Any) -> Any:  # noqa: ANN401 - whatever was sent
-        if isinstance(body, dict) and any(_holds_a_card(value) for value in body.values()):
+        if any(_is_card(value) for value in _leaves(body)):
             raise CardDataNotAccepted
         return body
 
@@ -60,11 +62,21 @@ def status_of(paid: Paid) -> int:
     return 200 if paid.was_paid_before else 201
 
 
-def _holds_a_card(value: Any) -> bool:  # noqa: ANN401 - whatever was sent
-    if not isinstance(value, str):
-        return False
-    found = (re.sub(r"\D", "", match.group()) for match in _MAYBE_CARD.finditer(value))
-    return any(_luhn(digits) for digits in found)
+def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever was sent
+    """Every string and number in a JSON value, however deep."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as members:
+                waiting.extend(members.values())
+            case list() as items:
+                waiting.extend(items)
+            case str() | int() as leaf:
+                yield str(leaf)
+
+
+def _is_card(value: str) -> bool:
+    return _MAYBE_CARD.fullmatch(value) is not None and _luhn(re.sub("[^0-9]", "", value))
 
 
 def _luhn(digits: str) -> bool:

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from skyhold.booking.settings import BookingSettings
+from skyhold.booking.wiring import HISTORY as BOOKING_HISTORY
+from skyhold.booking.wiring import open_database as open_booking_database
+from skyhold.flight.services import reference
+from skyhold.flight.settings import FlightSettings
+from skyhold.flight.wiring import HISTORY as FLIGHT_HISTORY
+from skyhold.flight.wiring import open_database as open_flight_database
+from support.system import OneProcess, one_process
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Databases with the schema and the reference data, made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("template")
+    asyncio.run(_prepare(folder))
+    return folder
+
+
+async def _prepare(folder: Path) -> None:
+    flights = open_flight_database(FlightSettings(_env_file=None, data_dir=folder))
+    await FLIGHT_HISTORY.upgrade(flights)
+    await reference.load(flights)
+    await flights.close()
+    bookings = open_booking_database(BookingSettings(_env_file=None, data_dir=folder))
+    await BOOKING_HISTORY.upgrade(bookings)
+    await bookings.close()
+
+
+@pytest.fixture
+def start_system(tmp_path: Path, template: Path):
+    """Start both services in this process, with whatever a test puts in their way."""
+
+    def start(**settings):
+        return one_process(tmp_path / "data", template, **settings)
+
+    return start
+
+
+@pytest.fixture
+async def inside(start_system) -> OneProcess:
+    """Both services in this process, open to be looked into."""
+    async with start_system() as system:
+        yield system
