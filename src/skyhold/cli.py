@@ -166,8 +166,9 @@ async def _import_file(settings: FlightSettings, file: Path, raw: BinaryIO) -> i
     async with _opened(flight.wiring.open_database(settings)) as db:
         # Progress is told by how much of the file has been read, packed or not.
         with _progress(file.name, os.fstat(raw.fileno()).st_size) as progress:
+            text = _text(raw, file)  # kept: when it goes away it closes the file beneath it
             importer = _importer(db, lambda _: progress.to(raw.tell()))
-            return await importer.run(importing.read_csv(_text(raw, file)))
+            return await importer.run(importing.read_csv(text))
 
 
 def _importer(db: Database, progress: Any) -> importing.Importer:  # noqa: ANN401
