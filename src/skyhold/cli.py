@@ -18,10 +18,13 @@ import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp
 
 from skyhold import booking, embedded, flight
 from skyhold.booking.app import create_app as create_booking_app
+from skyhold.booking.models.user import Role, User
+from skyhold.booking.schemas.users import NewUser
 from skyhold.booking.settings import BookingSettings
 from skyhold.flight.app import create_app as create_flight_app
 from skyhold.flight.services import demo, importing, reference
@@ -54,12 +57,19 @@ def serve(
         bool, typer.Option("--demo", help="Load the demo schedule for the week ahead first.")
     ] = False,
 ) -> None:
-    """Run the whole system in one process: both services, on one port, with SQLite."""
+    """Run the whole system in one process: both services, on one port, with SQLite.
+
+    With FLIGHT_SERVICE set the flight service is somewhere else, and only the booking service runs.
+    """
     with _refusals():
         bookings, flights = BookingSettings(), FlightSettings()
         if bookings.cookie_secure is None:
             bookings.cookie_secure = False  # plain http on this machine
         logging.configure(bookings.log_level)
+        if bookings.flight_service is not None:
+            console.print(f"FLIGHT_SERVICE is set: flights come from {bookings.flight_service}")
+            _serve_booking(bookings, host, port)
+            return
         services = embedded.wire(bookings, flights)
         _run(_prepare_booking(bookings))
         _run(_prepare_flight(flights))
@@ -78,9 +88,7 @@ def serve_booking(host: Host = "127.0.0.1", port: Port = None) -> None:
         if settings.cookie_secure is None:
             settings.cookie_secure = True
         logging.configure(settings.log_level)
-        service = booking.wiring.wire(settings)
-        _run(_prepare_booking(settings))
-        _listen(create_booking_app(service), host, port or settings.port, settings)
+        _serve_booking(settings, host, port)
 
 
 @booking_cli.command("migrate")
@@ -91,6 +99,22 @@ def migrate_booking() -> None:
         logging.configure(settings.log_level)
         _run(_prepare_booking(settings))
         console.print("The booking database is up to date.")
+
+
+@booking_cli.command("create-staff")
+def create_staff(
+    email: Annotated[str, typer.Argument(help="What they log in with.")],
+    name: Annotated[str, typer.Option(prompt=True)],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Open an account for a member of the staff."""
+    with _refusals():
+        who = NewUser(name=name, email=email, password=password)
+        settings = BookingSettings()
+        logging.configure(settings.log_level)
+        _run(_prepare_booking(settings))
+        user = _run(_register(settings, who, Role.STAFF))
+        console.print(f"{user.email} may now log in as staff.")
 
 
 @flight_cli.command("serve")
@@ -142,6 +166,20 @@ def import_flights(
         f"{summary.refused:,} refused."
     )
     raise typer.Exit(1 if summary.refused else 0)
+
+
+def _serve_booking(settings: BookingSettings, host: str, port: int | None) -> None:
+    service = booking.wiring.wire(settings)
+    _run(_prepare_booking(settings))
+    _listen(create_booking_app(service), host, port or settings.port, settings)
+
+
+async def _register(settings: BookingSettings, who: NewUser, role: Role) -> User:
+    service = booking.wiring.wire(settings)
+    try:
+        return await service.users.register(who.name, who.email, who.password, role=role)
+    finally:
+        await service.close()
 
 
 async def _prepare_booking(settings: BookingSettings) -> None:
@@ -231,6 +269,12 @@ def _refusals() -> Iterator[None]:
             _refuse(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise typer.Exit(2) from error
     except (SettingsError, importing.NotASchedule, Problem) as error:
+        _refuse(str(error))
+        raise typer.Exit(2) from error
+    except DBAPIError as error:
+        _refuse(f"The database refuses: {error.orig}")
+        raise typer.Exit(2) from error
+    except OSError as error:
         _refuse(str(error))
         raise typer.Exit(2) from error
 

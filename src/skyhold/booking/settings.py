@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from skyhold.kernel.settings import KernelSettings, mysql_url
 
 BCRYPT_COST_MIN = 4
+FLIGHT_SERVICE_DEFAULT = "http://localhost:3000"
 
 
 class BookingSettings(KernelSettings):
@@ -18,7 +19,9 @@ class BookingSettings(KernelSettings):
     db_name: str | None = None
     db_user: str | None = None
     db_pass: str | None = None
-    flight_service: str = Field("http://localhost:3000", pattern=r"^https?://[^\s/]+/?$")
+    flight_service: str | None = Field(
+        None, pattern=r"^https?://[^\s/]+/?$", description="Where the flight service is"
+    )
     flight_timeout_s: float = Field(2.0, gt=0, description="One call to the flight service")
     flight_deadline_s: float = Field(5.0, gt=0, description="A call with all its repeats")
     payment_window_s: int = Field(900, ge=1, le=43_200, description="Time to pay for a booking")

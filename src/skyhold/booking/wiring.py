@@ -30,7 +30,7 @@ from .services.bookings import Bookings
 from .services.events import Chronicle
 from .services.pay import Cashier
 from .services.users import Users
-from .settings import BookingSettings
+from .settings import FLIGHT_SERVICE_DEFAULT, BookingSettings
 
 HISTORY = History("booking", Path(__file__).parent / "migrations")
 
@@ -68,10 +68,14 @@ class BookingService:
             await self.drive.close(timeout_s=self.settings.flight_deadline_s)
             await self.booker.close()
             await self.background.drain(timeout_s=self.settings.flight_deadline_s)
-            await self.flights.close()
-            await self.provider.close()
-            self.passwords.close()
-            await self.db.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close every connection and stop the threads."""
+        await self.flights.close()
+        await self.provider.close()
+        self.passwords.close()
+        await self.db.close()
 
 
 def wire(
@@ -98,7 +102,7 @@ def wire(
     access_tokens = Tokens(user_key, access_kind(settings.access_token_ttl_s), clock)
     badge = Badge(Tokens(service_key, service_kind("flight"), clock), "booking", clock)
     transport = transport or PyreqwestTransport(
-        settings.flight_service, timeout_s=settings.flight_timeout_s
+        settings.flight_service or FLIGHT_SERVICE_DEFAULT, timeout_s=settings.flight_timeout_s
     )
     flights = Flights(
         ServiceClient(transport, authorize=badge, deadline_s=settings.flight_deadline_s)

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from sqlalchemy import DateTime, Dialect, Executable, MetaData, Row, String, event
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -276,7 +276,12 @@ class OutcomeUnknown(DatabaseBusy):
 
 def async_url(url: str) -> URL:
     """The URL with the driver this project uses. Raises SettingsError for any other database."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # The address itself is not repeated: it may hold a password.
+        msg = "The database's URL cannot be read; it should look like sqlite:///path/to/file."
+        raise SettingsError(msg) from None
     if parsed.get_backend_name() != "sqlite":
         msg = (
             f"{parsed.get_backend_name()} is not supported by this version, which runs on SQLite: "
