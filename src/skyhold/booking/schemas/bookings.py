@@ -23,7 +23,7 @@ from skyhold.contracts.holds import (
     SeatNumber,
     SegmentWanted,
 )
-from skyhold.kernel.http.pages import InvalidCursor, Page, from_cursor, to_cursor
+from skyhold.kernel.http.pages import Page, from_instant_cursor, to_instant_cursor
 from skyhold.kernel.ids import digest
 from skyhold.kernel.money import WireMoney
 
@@ -215,19 +215,10 @@ class BookingOut(BaseModel):
 
 def position_of(cursor: str | None) -> Position | None:
     """Where the page before ended. Raises InvalidCursor."""
-    if cursor is None:
-        return None
-    instant, booking_id = from_cursor(cursor, 2)
-    try:
-        created_at = datetime.fromisoformat(instant)
-    except ValueError:
-        raise InvalidCursor from None
-    if created_at.tzinfo is None:
-        raise InvalidCursor
-    return Position(created_at, booking_id)
+    return None if cursor is None else Position(*from_instant_cursor(cursor))
 
 
 def to_page(views: list[View], more: Position | None) -> Page[BookingOut]:
     """One page of bookings."""
-    cursor = None if more is None else to_cursor(more.created_at.isoformat(), more.booking_id)
+    cursor = None if more is None else to_instant_cursor(more.created_at, more.booking_id)
     return Page(data=[BookingOut.of(view) for view in views], next=cursor)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 from skyhold.contracts.holds import Cabin
 from skyhold.flight.models.flight import Availability, Position
 from skyhold.flight.services.schedule import Change, Departure, Search
 from skyhold.kernel.errors import FieldError, Unprocessable
-from skyhold.kernel.http.pages import InvalidCursor, Page, from_cursor, to_cursor
+from skyhold.kernel.http.pages import Page, from_instant_cursor, to_instant_cursor
 
 from .flights import YEARS, FlightChange, FlightOut, NewFlight
 
@@ -25,13 +25,13 @@ def search_of(
     """What the query asks for. Raises Unprocessable for a date far off, InvalidCursor."""
     if on.year not in YEARS:
         raise Unprocessable(errors=(FieldError("date", "is too far away"),))
-    position = _position(after) if after else None
+    position = Position(*from_instant_cursor(after)) if after else None
     return Search(origin, destination, on, passengers, cabin, limit, position)
 
 
 def to_page(found: list[Availability], more: Position | None) -> Page[FlightOut]:
     """One page of search results."""
-    cursor = None if more is None else to_cursor(more.departing_at.isoformat(), more.flight_id)
+    cursor = None if more is None else to_instant_cursor(more.departing_at, more.flight_id)
     return Page(data=[FlightOut.of(offer) for offer in found], next=cursor)
 
 
@@ -58,14 +58,3 @@ def to_change(body: FlightChange) -> Change:
         arriving_at=body.arriving_at,
         fares={cabin: fare.money() for cabin, fare in (body.fares or {}).items()},
     )
-
-
-def _position(cursor: str) -> Position:
-    instant, flight_id = from_cursor(cursor, 2)
-    try:
-        departing_at = datetime.fromisoformat(instant)
-    except ValueError:
-        raise InvalidCursor from None
-    if departing_at.tzinfo is None:
-        raise InvalidCursor
-    return Position(departing_at, flight_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
@@ -57,3 +58,20 @@ def from_cursor(cursor: str, parts: int) -> list[str]:
     if not all(isinstance(part, str) and part.isprintable() for part in position):
         raise InvalidCursor
     return position
+
+
+def to_instant_cursor(at: datetime, id_: str) -> str:
+    """A cursor for a place in a list that is ordered by time and, at the same instant, by id."""
+    return to_cursor(at.isoformat(), id_)
+
+
+def from_instant_cursor(cursor: str) -> tuple[datetime, str]:
+    """The instant and the id that `to_instant_cursor` was given. Raises InvalidCursor."""
+    text, id_ = from_cursor(cursor, 2)
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise InvalidCursor
+        return at.astimezone(UTC), id_
+    except (ValueError, OverflowError):  # no instant, or one beyond the calendar
+        raise InvalidCursor from None
