@@ -57,7 +57,7 @@ def test_every_command_of_the_session_works_as_pasted(tmp_path, template):
     said = pasted.stdout
     assert '"origin": "JFK"' in said  # found
     assert '"characteristics"' in said  # the seat map
-    assert '"email":"ada@example.com"' in said  # registered
+    assert '"email":"ada-' in said  # registered
     assert said.count('"status": "held"') == 1  # booked
     assert "\nconfirmed\n" in said  # paid
     assert '"status": "confirmed"' in said  # read

@@ -30,15 +30,20 @@ class BookingSettings(KernelSettings):
     provider_timeout_s: float = Field(8.0, gt=0, description="One call to the payment provider")
     sandbox_slow_s: float = Field(3.0, ge=0, description="How long tok_slow takes")
     expiry_period_s: float = Field(1.0, gt=0, description="How often the driver looks for work")
-    expiry_batch_max: int = Field(200, ge=1, description="How much of it one round takes")
+    expiry_batch_max: int = Field(
+        64, ge=1, description="How many steps of one kind the driver has under way at most"
+    )
     relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
     relay_batch_max: int = Field(200, ge=1)
     record_batch_max: int = Field(128, ge=1, description="Bookings written in one transaction")
+    record_waiting_max: int = Field(5_000, ge=1, description="How many may wait to be written")
+    password_waiting_max: int = Field(64, ge=1, description="How many may wait to be hashed")
     access_token_ttl_s: int = Field(600, ge=1, le=86_400)
     password_pepper: str | None = Field(None, description="Keys the password hashes, 32 bytes")
     bcrypt_cost: int = Field(12, ge=BCRYPT_COST_MIN, le=16)
-    cookie_secure: bool | None = Field(
-        None, description="Cookies over https only; by default on, and off for `skyhold serve`"
+    cookie_secure: bool = Field(
+        default=True,
+        description="Cookies over https only; `skyhold serve` turns it off unless it is set",
     )
 
     def database(self) -> str:
@@ -61,4 +66,12 @@ class BookingSettings(KernelSettings):
         if self.flight_deadline_s < self.flight_timeout_s:
             msg = "flight_deadline_s covers all attempts, so it cannot be below flight_timeout_s"
             raise ValueError(msg)
+        if self.drain_s < self.pay_max_s:
+            msg = f"drain_s must be at least {self.pay_max_s:.0f}, the longest a payment may take"
+            raise ValueError(msg)
         return self
+
+    @property
+    def pay_max_s(self) -> float:
+        """The longest a payment is waited for: authorise, confirm the seats, capture."""
+        return 2 * self.provider_timeout_s + self.flight_deadline_s

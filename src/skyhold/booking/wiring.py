@@ -25,7 +25,7 @@ from .clients.payments.sandbox import SandboxProvider
 from .jobs.drive import Drive
 from .models.tables import OUTBOX
 from .services.advance import Driver
-from .services.book import Booker
+from .services.book import Booker, Limits
 from .services.bookings import Bookings
 from .services.events import Chronicle
 from .services.pay import Cashier
@@ -98,7 +98,9 @@ def wire(
     pepper = secret(settings.password_pepper, name="password_pepper", data_dir=data_dir)
 
     db = open_database(settings)
-    passwords = Passwords(pepper, cost=settings.bcrypt_cost)
+    passwords = Passwords(
+        pepper, cost=settings.bcrypt_cost, waiting_max=settings.password_waiting_max
+    )
     access_tokens = Tokens(user_key, access_kind(settings.access_token_ttl_s), clock)
     badge = Badge(Tokens(service_key, service_kind("flight"), clock), "booking", clock)
     transport = transport or PyreqwestTransport(
@@ -122,7 +124,7 @@ def wire(
         provider_timeout_s=settings.provider_timeout_s,
         give_up_after_s=settings.give_up_after_s,
     )
-    drive = Drive(db, driver, clock, batch_max=settings.expiry_batch_max)
+    drive = Drive(db, driver, clock, lane_max=settings.expiry_batch_max)
     relay = Relay(db, outbox, bus or _logging_bus(), clock, settings.relay_batch_max)
     return BookingService(
         settings=settings,
@@ -134,16 +136,19 @@ def wire(
             chronicle,
             clock,
             background,
-            payment_window_s=settings.payment_window_s,
-            hold_grace_s=settings.hold_grace_s,
-            record_batch_max=settings.record_batch_max,
+            Limits(
+                payment_window_s=settings.payment_window_s,
+                hold_grace_s=settings.hold_grace_s,
+                record_batch_max=settings.record_batch_max,
+                record_waiting_max=settings.record_waiting_max,
+            ),
         ),
         bookings=Bookings(db, driver, chronicle, clock),
         cashier=Cashier(
             db,
             driver,
             clock,
-            call_max_s=2 * settings.provider_timeout_s + settings.flight_deadline_s,
+            call_max_s=settings.pay_max_s,
         ),
         driver=driver,
         flights=flights,
@@ -152,7 +157,8 @@ def wire(
         background=background,
         drive=drive,
         jobs=(
-            Periodic("drive", settings.expiry_period_s, drive.run_once, settings.expiry_batch_max),
+            # What moved may have another step due: only a round in which nothing moved is a pause.
+            Periodic("drive", settings.expiry_period_s, drive.run_once, round_max=1),
             Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max),
         ),
         access_tokens=access_tokens,

@@ -9,16 +9,24 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from skyhold.kernel.money import WireMoney
+from skyhold.kernel.types import Matching
 
 PARTY_MAX = 9
 SEGMENTS_MAX = 6
-FLIGHT_ID_PATTERN = r"^[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}$"
-SEAT_PATTERN = r"^[1-9][0-9]?[A-HJ-Z]$"
 
 FlightId = Annotated[
-    str, Field(pattern=FLIGHT_ID_PATTERN, max_length=32, examples=["UA1545-2026-12-01-EWR"])
+    str,
+    Field(examples=["UA1545-2026-12-01-EWR"]),
+    Matching(
+        r"[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}",
+        says="must be the id of a flight, such as UA1545-2026-12-01-EWR",
+    ),
 ]
-SeatNumber = Annotated[str, Field(pattern=SEAT_PATTERN, examples=["12A"])]
+SeatNumber = Annotated[
+    str,
+    Field(examples=["12A"]),
+    Matching(r"[1-9][0-9]?[A-HJ-Z]", says="must be a row and a capital letter, such as 12A"),
+]
 
 
 class Cabin(StrEnum):

@@ -54,12 +54,6 @@ class FlightExists(Conflict):
     code = "flight_exists"
 
 
-class FlightHasSeatsTaken(Conflict):
-    """Seats of this flight are taken, so its aircraft cannot be changed."""
-
-    code = "flight_has_seats_taken"
-
-
 class HoldConfirmed(Conflict):
     """The hold is confirmed; only an explicit cancellation ends it."""
 

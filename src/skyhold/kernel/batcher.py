@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from .errors import Unavailable
@@ -40,6 +41,7 @@ class Batcher(Generic[In, Out]):
     * cancellation: a caller that goes away before its item went out takes it along; after that
       the item is carried out, and its result dropped;
     * bounds: with `waiting_max` items waiting a further one is refused with Overloaded (503);
+    * cancellation of the worker itself (the loop is being torn down) cancels who waits;
     * stopping: `close` refuses new items, lets everything that waits go out, and returns.
     """
 
@@ -49,13 +51,14 @@ class Batcher(Generic[In, Out]):
         *,
         name: str,
         batch_max: int = 128,
-        waiting_max: int = 10_000,
+        waiting_max: int = 5_000,
     ) -> None:
         self._run = run
         self._name = name
         self._batch_max = batch_max
         self._waiting_max = waiting_max
         self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
+        self._out: list[tuple[In, asyncio.Future[Out]]] = []
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -69,7 +72,10 @@ class Batcher(Generic[In, Out]):
         answer: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._worker is None:
-            self._worker = asyncio.create_task(self._drain(), name=f"batcher:{self._name}")
+            # In a context of its own: a batch belongs to no single request, in the logs either.
+            self._worker = asyncio.create_task(
+                self._drain(), name=f"batcher:{self._name}", context=Context()
+            )
         return await answer
 
     async def close(self) -> None:
@@ -81,9 +87,14 @@ class Batcher(Generic[In, Out]):
     async def _drain(self) -> None:
         try:
             while batch := self._next_batch():
+                self._out = batch
                 await self._carry_out(batch)
         finally:
             self._worker = None
+            # All have their answers by now, unless this worker was cancelled.
+            for _, answer in (*self._out, *self._waiting):
+                answer.cancel()
+            self._waiting.clear()
 
     def _next_batch(self) -> list[tuple[In, asyncio.Future[Out]]]:
         batch: list[tuple[In, asyncio.Future[Out]]] = []
@@ -95,7 +106,7 @@ class Batcher(Generic[In, Out]):
 
     async def _carry_out(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
         try:
-            results = await self._run([item for item, _ in batch])
+            results = _one_each(await self._run([item for item, _ in batch]), len(batch))
         except Exception as error:  # noqa: BLE001 - it belongs to the callers
             if len(batch) == 1 or isinstance(error, Unavailable):
                 for _, answer in batch:
@@ -105,9 +116,15 @@ class Batcher(Generic[In, Out]):
             for single in batch:
                 await self._carry_out([single])
             return
-        assert len(results) == len(batch), f"{self._name}: one result per item"
         for (_, answer), result in zip(batch, results, strict=True):
             _answer(answer, result)
+
+
+def _one_each(results: Sequence[Out | Exception], items: int) -> Sequence[Out | Exception]:
+    if len(results) != items:
+        msg = f"{len(results)} results for {items} items"
+        raise RuntimeError(msg)
+    return results
 
 
 def _answer(answer: asyncio.Future[Out], result: Out | Exception) -> None:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from pyreqwest.client import Client, ClientBuilder
@@ -32,6 +33,10 @@ REPLY_BYTES_MAX = 1_048_576
 
 class Unknown(Exception):
     """No clear answer: lost, late, a server error, or something that makes no sense."""
+
+
+class Busy(Unknown):
+    """The other side asked for patience (503); asking again at once would only add to its load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ class ServiceClient:
                 log.warning(
                     "client.unknown", method=method, path=path, attempt=attempt, error=str(error)
                 )
-                if attempt == ATTEMPTS_MAX:
+                if attempt == ATTEMPTS_MAX or isinstance(error, Busy):
                     raise
             await self._sleep(PAUSE_FIRST_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
         raise AssertionError
@@ -161,6 +166,9 @@ class ServiceClient:
 
 
 def _read(raw: RawReply) -> Reply:
+    if raw.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        msg = "status 503"
+        raise Busy(msg)
     if raw.status in SERVER_ERRORS or raw.status < 200 or 300 <= raw.status < 400:  # noqa: PLR2004
         msg = f"status {raw.status}"
         raise Unknown(msg)

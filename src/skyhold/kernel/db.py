@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .errors import Problem, Unavailable
 from .logging import get_logger
-from .settings import SettingsError
+from .settings import SettingsError, make_private_folder
 
 log = get_logger(__name__)
 
@@ -176,19 +177,27 @@ class Database:
         self._wait_s = wait_s
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(Path(self.url.database or "").parent)
             # SQLite has one writer at a time whatever we do. One connection for it makes the
             # writers queue in order here instead of spinning on the file's lock.
             self._writer = self._sqlite_engine(pool_size=1, read_only=False)
             self._reader = self._sqlite_engine(pool_size=pool_max, read_only=True)
         else:
             self._writer = self._reader = create_async_engine(
-                self.url, pool_size=pool_max, max_overflow=0, pool_timeout=wait_s
+                self.url,
+                pool_size=pool_max,
+                max_overflow=0,
+                pool_timeout=wait_s,
+                hide_parameters=True,
             )
 
     def _sqlite_engine(self, *, pool_size: int, read_only: bool) -> AsyncEngine:
         engine = create_async_engine(
-            self.url, pool_size=pool_size, max_overflow=0, pool_timeout=self._wait_s
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=self._wait_s,
+            hide_parameters=True,  # they are people's data, and errors go to the log
         )
 
         @event.listens_for(engine.sync_engine, "connect")
@@ -214,25 +223,31 @@ class Database:
     async def transact(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
         """Run `work` in a transaction and commit it; on a conflict run all of it again.
 
-        Raises Duplicate when a unique key refused a row, Unavailable when the database stayed busy
-        or away for all of ATTEMPTS_MAX runs, and whatever `work` raised. Nothing of a run that
-        raised was written; only after OutcomeUnknown nobody knows.
+        Runs are at most ATTEMPTS_MAX, and none begins later than `wait_s` after the first. Raises
+        Duplicate when a unique key refused a row, DatabaseBusy or LostRace when no run got through,
+        and whatever `work` raised; then nothing was written. Only after OutcomeUnknown, and when
+        the caller is cancelled, it may have been.
         """
         failure: Problem = DatabaseBusy()
+        give_up_at = time.monotonic() + self._wait_s
         for attempt in range(ATTEMPTS_MAX):
             if attempt:
                 await asyncio.sleep(_pause_s(attempt))
+                if time.monotonic() >= give_up_at:
+                    break
             try:
                 async with self._writer.begin() as connection:
                     return await work(Tx(connection))
             except LostRace as error:
-                failure = error
-            except PoolTimeout as error:
-                raise DatabaseBusy from error
+                failure = _worse(failure, error)
+            except PoolTimeout:
+                failure = _worse(failure, DatabaseBusy())
+                break
             except DBAPIError as error:
                 if not is_transient(error):
                     raise
-                failure = OutcomeUnknown() if error.connection_invalidated else DatabaseBusy()
+                lost = error.connection_invalidated
+                failure = _worse(failure, OutcomeUnknown() if lost else DatabaseBusy())
             log.info("db.retry", attempt=attempt + 1, failure=failure.code)
         raise failure
 
@@ -300,6 +315,11 @@ def _exact(string: TypeEngine[Any], dialect: Dialect, charset: str) -> TypeEngin
         exact = mysql.VARCHAR(string.length, charset=charset, collation=f"{charset}_bin")
         return dialect.type_descriptor(exact)
     return dialect.type_descriptor(string)
+
+
+def _worse(before: Problem, now: Problem) -> Problem:
+    """The failure to tell: once one run may have committed, no later one can deny it."""
+    return before if isinstance(before, OutcomeUnknown) else now
 
 
 def is_duplicate(error: DBAPIError) -> bool:

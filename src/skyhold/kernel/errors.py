@@ -6,9 +6,13 @@
     ├── PaymentRequired 402
     ├── Forbidden 403
     ├── NotFound 404
+    ├── MethodNotAllowed 405
     ├── Conflict 409
     ├── Gone 410
+    ├── BodyTooLarge 413
+    ├── UnsupportedMediaType 415
     ├── Unprocessable 422
+    ├── InternalError 500
     └── Unavailable 503
 
 A problem's ``code`` is stable and meant for programs; its docstring is the default message for
@@ -96,6 +100,34 @@ class NotFound(Problem):
 
     status = 404
     code = "not_found"
+
+
+class MethodNotAllowed(Problem):
+    """This address does not answer to that method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(Problem):
+    """The body is larger than this service accepts."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(Problem):
+    """Send the body as JSON, with Content-Type: application/json."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class InternalError(Problem):
+    """Something went wrong on our side; it has been logged under the request's id."""
+
+    status = 500
+    code = "internal_error"
 
 
 class Conflict(Problem):

@@ -10,10 +10,15 @@ from typing import Any
 
 from uuid_utils import compat
 
+from .types import Matching
+
 # No 0/O, 1/I/L, 5/S, 2/Z, 8/B, U/V: a code read aloud over a bad line must survive.
 LOCATOR_ALPHABET = "34679ACDEFGHJKMNPQRTWXY"
 LOCATOR_LENGTH = 6
-UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+UUID = Matching(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+    says="must be a UUID in lower case, such as 018f4b6e-3d3a-7c51-9f0a-2f1f4c1f9a77",
+)
 
 _NAMESPACE = uuid.UUID("5b2f0f0e-6d0e-5c53-9d53-6b0f6f3f5a10")
 

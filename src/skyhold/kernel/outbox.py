@@ -28,7 +28,10 @@ from sqlalchemy import (
 
 from .clock import Clock
 from .db import Database, Instant, Key, ReadTx, Tx
+from .logging import get_logger
 from .messaging import Bus, Event
+
+log = get_logger(__name__)
 
 
 def outbox_table(metadata: MetaData, name: str) -> Table:
@@ -109,12 +112,34 @@ class Relay:
         """Publish at most `round_max` events; the number of those that the bus confirmed."""
         async with self.db.read() as tx:
             events = await self.outbox.unpublished(tx, self.round_max)
-        confirmed = [event.id for event in events if await self.bus.publish(event)]
+        confirmed = await self._publish(events)
         if not confirmed:
             return 0
         at = self.clock.now()
         await self.db.transact(lambda tx: self.outbox.mark_published(tx, confirmed, at))
         return len(confirmed)
+
+    async def _publish(self, events: Iterable[Event]) -> list[str]:
+        """The ids of the events that the bus took.
+
+        Once it did not take one, what comes after it of the same subject waits too: nobody is told
+        of a confirmation before the booking.
+        """
+        confirmed: list[str] = []
+        stalled: set[str] = set()
+        for event in events:
+            if event.subject in stalled:
+                continue
+            try:
+                taken = await self.bus.publish(event)
+            except Exception:
+                log.exception("event.not_published", id=event.id, type=event.type)
+                taken = False
+            if taken:
+                confirmed.append(event.id)
+            else:
+                stalled.add(event.subject)
+        return confirmed
 
 
 def _row(event: Event) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Passwords:
     waiting a further one is refused with Overloaded (503).
     """
 
-    def __init__(self, pepper: str, *, cost: int, waiting_max: int = 64) -> None:
+    def __init__(self, pepper: str, *, cost: int, waiting_max: int) -> None:
         self._pepper = pepper.encode()
         self._cost = cost
         self._waiting_max = waiting_max

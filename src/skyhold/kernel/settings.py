@@ -37,20 +37,24 @@ class KernelSettings(BaseSettings):
     db_pool_max: int = Field(10, ge=1, description="Connections to the database per process")
     db_wait_s: float = Field(5.0, gt=0, description="Longest wait for a connection or a lock")
     body_bytes_max: int = Field(65_536, ge=1_024)
-    drain_s: int = Field(20, ge=0, description="How long a stopping server waits for requests")
+    drain_s: int = Field(30, ge=0, description="How long a stopping server waits for requests")
 
 
 def secret(given: str | None, *, name: str, data_dir: Path) -> str:
     """The secret from the settings, or one generated once and kept in the data folder (mode 0600).
 
-    Raises SettingsError when a given secret has fewer than 32 bytes.
+    Raises SettingsError when it has fewer than 32 bytes.
     """
-    if given is not None:
-        if len(given.encode()) < SECRET_BYTES_MIN:
-            msg = f"{name.upper()} must have at least {SECRET_BYTES_MIN} bytes."
-            raise SettingsError(msg)
-        return given
     path = data_dir / name
+    value = given if given is not None else _kept(path)
+    if len(value.encode()) < SECRET_BYTES_MIN:
+        where = name.upper() if given is not None else f"The secret in {path}"
+        msg = f"{where} must have at least {SECRET_BYTES_MIN} bytes."
+        raise SettingsError(msg)
+    return value
+
+
+def _kept(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
@@ -60,10 +64,12 @@ def secret(given: str | None, *, name: str, data_dir: Path) -> str:
 def _generate(path: Path) -> str:
     # Written aside and linked into place: of two processes that start together one wins, and
     # nobody ever reads half a secret.
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(48))
+        file.flush()
+        os.fsync(file.fileno())
     try:
         os.link(aside, path)
     except FileExistsError:
@@ -71,6 +77,13 @@ def _generate(path: Path) -> str:
     finally:
         aside.unlink()
     return path.read_text(encoding="ascii")
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make the folder if it is missing; what is in it is nobody else's business (mode 0700)."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def mysql_url(host: str, name: str | None, user: str | None, password: str | None) -> str:

@@ -43,7 +43,7 @@ class Flights:
         Raises HoldGone when the id is spent, FlightRefusal when the seats cannot be had, Unknown.
         """
         reply = await self._call("PUT", _path(hold_id), wanted.model_dump(mode="json"))
-        if reply.status == HTTPStatus.GONE:
+        if _says(reply, HTTPStatus.GONE, "hold_ended"):
             raise HoldGone
         hold = _hold(reply, hold_id)
         if hold.status is not HoldStatus.HELD or hold.expires_in_s is None or hold.total is None:
@@ -60,7 +60,8 @@ class Flights:
         """Make the hold final. Raises HoldGone when it has ended, Unknown."""
         reply = await self._call("PUT", f"{_path(hold_id)}/confirmation")
         # An id the flight service does not know cannot be confirmed later either.
-        if reply.status in {HTTPStatus.GONE, HTTPStatus.NOT_FOUND}:
+        gone = _says(reply, HTTPStatus.GONE, "hold_ended")
+        if gone or _says(reply, HTTPStatus.NOT_FOUND, "hold_not_found"):
             raise HoldGone
         if _hold(reply, hold_id).status is not HoldStatus.CONFIRMED:
             msg = "confirmed, and yet not"
@@ -69,7 +70,7 @@ class Flights:
     async def release(self, hold_id: str) -> None:
         """Give the seats of an unconfirmed hold back. Raises HoldIsConfirmed, Unknown."""
         reply = await self._call("DELETE", _path(hold_id))
-        if reply.status == HTTPStatus.CONFLICT:
+        if _says(reply, HTTPStatus.CONFLICT, "hold_confirmed"):
             raise HoldIsConfirmed
         _ended(_hold(reply, hold_id))
 
@@ -92,6 +93,11 @@ class Flights:
 
 def _path(hold_id: str) -> str:
     return f"/api/v1/holds/{hold_id}"
+
+
+def _says(reply: Reply, status: HTTPStatus, code: str) -> bool:
+    """Whether this is that refusal. A proxy's 404 has the status, but not the code."""
+    return reply.status == status and reply.body.get("code") == code
 
 
 def _hold(reply: Reply, hold_id: str) -> Hold:

@@ -31,7 +31,7 @@ from skyhold.kernel.errors import BadRequest, Unauthorized, Unprocessable
 from skyhold.kernel.http.identity import DOCUMENTED, Person
 from skyhold.kernel.http.pages import PAGE_DEFAULT, After, InvalidCursor, Limit, Page
 from skyhold.kernel.http.problems import documented
-from skyhold.kernel.ids import UUID_PATTERN
+from skyhold.kernel.ids import UUID
 
 router = APIRouter(
     prefix="/api/v1/bookings",
@@ -55,7 +55,7 @@ def booker_of(request: Request) -> Booker:
 
 OwnBookings = Annotated[Bookings, Depends(bookings_of)]
 Desk = Annotated[Booker, Depends(booker_of)]
-BookingId = Annotated[str, Path(pattern=UUID_PATTERN)]
+BookingId = Annotated[str, Path(), UUID]
 
 _CANCELLING = documented(BookingNotFound, PaymentInProgress, IllegalTransition, DepartedAlready)
 
@@ -85,7 +85,7 @@ async def create_booking(
     response.headers["Location"] = f"/api/v1/bookings/{booked.booking.id}"
     if booked.replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    return BookingOut.of(await bookings.get(person.user_id, booked.booking.id))
+    return BookingOut.of(await bookings.just_booked(booked))
 
 
 @router.get("", summary="My bookings, the newest first", responses=documented(InvalidCursor))
@@ -98,7 +98,7 @@ async def list_bookings(
 ) -> Page[BookingOut]:
     """Page by page; `status` picks those in one state."""
     start = position_of(after)
-    return to_page(*await bookings.list(person.user_id, status=status, after=start, limit=limit))
+    return to_page(*await bookings.page(person.user_id, status=status, after=start, limit=limit))
 
 
 @router.get("/{booking_id}", summary="One booking", responses=documented(BookingNotFound))

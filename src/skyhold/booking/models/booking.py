@@ -105,6 +105,14 @@ class Booking:
         return [action for action, possible in actions.items() if possible]
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page of bookings ended."""
+
+    created_at: datetime
+    booking_id: str
+
+
 class Step(StrEnum):
     """The next thing to do for a booking, each one call outside and one guarded update."""
 

@@ -29,5 +29,8 @@ class User:
 
 
 def email_key(email: str) -> str:
-    """Two addresses with the same key are the same account: case does not tell people apart."""
-    return email.casefold()
+    """Two addresses with the same key are the same account: case does not tell people apart.
+
+    Lower case only: folding further would make one account of straße@ and strasse@.
+    """
+    return email.lower()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,19 +15,12 @@ from skyhold.booking.models.booking import (
     BookingStatus,
     Passenger,
     PassengerType,
+    Position,
 )
 from skyhold.booking.models.tables import BookingRow, PassengerRow
 from skyhold.contracts.holds import HeldSegment
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a page of bookings ended."""
-
-    created_at: datetime
-    booking_id: str
 
 
 async def add(tx: Tx, bookings: Sequence[Booking]) -> None:
@@ -97,11 +89,13 @@ async def of_user(
     return await _many(tx, await tx.rows(newest_first.limit(limit)))
 
 
-async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:
-    """The ids of bookings the driver must look at, the longest overdue first."""
+async def due(
+    tx: ReadTx, statuses: Collection[BookingStatus], now: datetime, limit: int
+) -> list[str]:
+    """The ids of bookings in these states the driver must look at, the longest overdue first."""
     rows = await tx.rows(
         select(BookingRow.id)
-        .where(BookingRow.due_at <= now)
+        .where(BookingRow.due_at <= now, BookingRow.status.in_(statuses))
         .order_by(BookingRow.due_at)
         .limit(limit)
     )
@@ -190,6 +184,11 @@ async def close_hold(tx: Tx, booking_id: str) -> bool:
         .values(hold_open=False, due_at=None, attempts=0, ver=BookingRow.ver + 1)
     )
     return moved == 1
+
+
+async def forget_attempts(tx: Tx, booking_id: str) -> None:
+    """Something has moved for it, so the pauses between attempts begin small again."""
+    await tx.run(update(BookingRow).where(_id(booking_id)).values(attempts=0))
 
 
 async def touch(tx: Tx, booking_id: str) -> None:

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field, PastDate, model_validator
 
-from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType
-from skyhold.booking.models.payment import Payment, PaymentStatus
-from skyhold.booking.repositories.bookings import Position
+from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType, Position
+from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.services.book import Order
 from skyhold.booking.services.bookings import View
 from skyhold.contracts.holds import (
@@ -26,15 +25,20 @@ from skyhold.contracts.holds import (
 from skyhold.kernel.http.pages import Page, from_instant_cursor, to_instant_cursor
 from skyhold.kernel.ids import digest
 from skyhold.kernel.money import WireMoney
+from skyhold.kernel.types import Matching
 
 from .users import Line
 
+_Key = Annotated[
+    str,
+    Matching(
+        r"[\x21-\x7e]{1,255}",
+        says="must be 1 to 255 visible ASCII characters, without spaces",
+    ),
+]
 IdempotencyKey = Annotated[
-    str | None,
+    _Key | None,
     Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
         description="Repeating a request under the same key repeats its answer, not its effect",
     ),
 ]
@@ -73,6 +77,20 @@ class NewBooking(_In):
     passengers: list[PassengerIn] = Field(min_length=1, max_length=PARTY_MAX)
     expected_total: WireMoney | None = None
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "segments": [{"flight_id": "UA1545-2026-12-01-EWR", "cabin": "economy"}],
+                    "passengers": [
+                        {"given_name": "Ada", "family_name": "Lovelace"},
+                        {"given_name": "Charles", "family_name": "Babbage"},
+                    ],
+                }
+            ]
+        }
+    )
+
     @model_validator(mode="after")
     def _a_seat_for_everyone(self) -> NewBooking:
         for segment in self.segments:
@@ -106,7 +124,7 @@ class NewBooking(_In):
 class BookingChange(_In):
     """The one change that owners make: cancel."""
 
-    status: Literal[BookingStatus.CANCELLED]
+    status: Literal["cancelled"]
 
 
 class PassengerOut(BaseModel):
@@ -142,6 +160,7 @@ class PaymentOut(BaseModel):
     id: str
     status: PublicPaymentStatus
     amount: WireMoney
+    failure: Failure | None = Field(description="Why it did not pay for the booking")
     refund: RefundOut | None
 
     @classmethod
@@ -151,7 +170,13 @@ class PaymentOut(BaseModel):
         refunded = payment.status in {PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED}
         status = PaymentStatus.CAPTURED if refunded else payment.status
         refund = RefundOut(status=payment.refund, amount=amount) if payment.refund else None  # type: ignore[arg-type]
-        return cls(id=payment.id, status=PublicPaymentStatus(status), amount=amount, refund=refund)
+        return cls(
+            id=payment.id,
+            status=PublicPaymentStatus(status),
+            amount=amount,
+            failure=payment.failure,
+            refund=refund,
+        )
 
 
 class SegmentOut(BaseModel):

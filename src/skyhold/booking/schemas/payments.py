@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
 from skyhold.booking.errors import CardDataNotAccepted
 from skyhold.booking.services.bookings import View
 from skyhold.booking.services.pay import Paid, Wish
-from skyhold.kernel.ids import UUID_PATTERN
+from skyhold.kernel.ids import UUID
+from skyhold.kernel.types import Matching
 
 from .bookings import BookingOut, PaymentOut
 
@@ -25,10 +26,11 @@ class NewPayment(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    booking_id: Annotated[StrictStr, Field(pattern=UUID_PATTERN)]
+    booking_id: Annotated[StrictStr, UUID]
     payment_token: Annotated[
         StrictStr,
-        Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_.:-]+$", examples=["tok_visa"]),
+        Field(min_length=1, max_length=255, examples=["tok_visa"]),
+        Matching(r"[A-Za-z0-9_.:-]+", says="must be a token of the payment provider"),
     ]
 
     @model_validator(mode="before")

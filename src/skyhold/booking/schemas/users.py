@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictStr
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
 from skyhold.booking.models.user import Role, User
 
@@ -31,6 +32,19 @@ def _encodable(text: str) -> str:
     return text
 
 
+def _mailable(email: str) -> str:
+    """One form for each address (RFC 6531, NFC), the same for registering and logging in."""
+    try:
+        return validate_email(email, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from None
+
+
+Email = Annotated[
+    StrictStr,
+    Field(max_length=254, examples=["ada@example.com"]),
+    AfterValidator(_mailable),
+]
 Line = Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Password = Annotated[
     StrictStr,
@@ -47,14 +61,14 @@ class NewUser(_In):
     """Someone who wants an account."""
 
     name: Line = Field(examples=["Ada Lovelace"])
-    email: EmailStr = Field(max_length=254, examples=["ada@example.com"])
+    email: Email
     password: Password
 
 
 class Credentials(_In):
     """Someone who wants to log in."""
 
-    email: StrictStr = Field(max_length=254, examples=["ada@example.com"])
+    email: Email
     password: Annotated[StrictStr, Field(max_length=PASSWORD_MAX), AfterValidator(_encodable)]
 
 

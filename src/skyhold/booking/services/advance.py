@@ -22,6 +22,7 @@ from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, LostRace, Tx
+from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
 from .events import Chronicle, Happened
@@ -30,6 +31,7 @@ log = get_logger(__name__)
 
 STEPS_MAX = 8
 BACKOFF_MAX_S = 3_600
+PAYING_BACKOFF_MAX_S = 15
 ALERT_AFTER_ATTEMPTS = 10
 
 # What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
@@ -73,12 +75,12 @@ class Driver:
         if step is None:
             if booking.due_at is not None and booking.due_at <= now:
                 puzzle = Unknown(f"due, but nothing to do for {booking.status}")
-                await self._postpone_booking(booking, "none", puzzle)
+                await self._postpone_booking(booking, payment, "none", puzzle)
             return False
         try:
             await self._take(step, booking, payment)
-        except (Unknown, FlightRefusal) as error:
-            await self._postpone_booking(booking, step, error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the row must not come first again
+            await self._postpone_booking(booking, payment, step, error)
             return False
         return True
 
@@ -96,7 +98,7 @@ class Driver:
                     await self._refund(payment)
                 case _:
                     return False
-        except Unknown as error:
+        except Exception as error:  # noqa: BLE001 - as above
             await self._postpone_payment(payment, error)
             return False
         return True
@@ -140,7 +142,7 @@ class Driver:
         async with self._patience():
             state = await self.provider.authorise(payment.id, payment.amount, payment.token)
         if state in RESERVED:
-            await self._move_payment(payment, PaymentStatus.AUTHORIZED)
+            await self._move_payment(booking, payment, PaymentStatus.AUTHORIZED)
         elif state in REFUSED:
             await self._fail(booking, payment, Failure.DECLINED, BookingStatus.HELD)
         else:
@@ -153,7 +155,7 @@ class Driver:
         except HoldGone:
             await self._fail(booking, payment, Failure.SEATS_GONE, BookingStatus.EXPIRED)
         else:
-            await self._move_payment(payment, PaymentStatus.CAPTURE_DUE)
+            await self._move_payment(booking, payment, PaymentStatus.CAPTURE_DUE)
 
     async def _capture(self, booking: Booking, payment: Payment) -> None:
         async with self._patience():
@@ -217,11 +219,15 @@ class Driver:
         if await self.db.transact(fail):
             log.info("payment.failed", booking_id=booking.id, payment_id=payment.id, why=why)
 
-    async def _move_payment(self, payment: Payment, new: PaymentStatus) -> None:
+    async def _move_payment(self, booking: Booking, payment: Payment, new: PaymentStatus) -> None:
+        """The payment is one step further, and patience with the next one begins anew."""
         now = self.clock.now()
-        await self.db.transact(
-            lambda tx: payments.move(tx, payment.id, payment.status, new, due_at=now)
-        )
+
+        async def move(tx: Tx) -> None:
+            if await payments.move(tx, payment.id, payment.status, new, due_at=now):
+                await bookings.forget_attempts(tx, booking.id)
+
+        await self.db.transact(move)
 
     async def _void(self, payment: Payment) -> None:
         async with self._patience():
@@ -269,26 +275,46 @@ class Driver:
             msg = f"the provider did not answer within {self.provider_timeout_s} s"
             raise Unknown(msg) from error
 
-    async def _postpone_booking(self, booking: Booking, step: str, error: Exception) -> None:
+    async def _postpone_booking(
+        self, booking: Booking, payment: Payment | None, step: str, error: Exception
+    ) -> None:
         self._report("booking", booking.id, booking.attempts, step, error)
-        due_at = self._later(booking.attempts)
+        now = self.clock.now()
+        due_at = later(now, booking.attempts)
+        if payment is not None:
+            # While seats are held for a payment there is no time for long pauses, and an
+            # authorisation that does not answer is given up when its time is over, not later.
+            due_at = min(due_at, now + timedelta(seconds=PAYING_BACKOFF_MAX_S))
+            if payment.status is PaymentStatus.CREATED:
+                give_up_at = booking.payment_required_by + timedelta(seconds=self.give_up_after_s)
+                due_at = min(due_at, max(give_up_at, now + timedelta(seconds=1)))
         await self.db.transact(
             lambda tx: bookings.postpone(tx, booking.id, booking.ver, due_at=due_at)
         )
 
     async def _postpone_payment(self, payment: Payment, error: Exception) -> None:
         self._report("payment", payment.id, payment.attempts, payment.status, error)
-        due_at = self._later(payment.attempts)
+        due_at = later(self.clock.now(), payment.attempts)
         await self.db.transact(lambda tx: payments.postpone(tx, payment, due_at=due_at))
-
-    def _later(self, attempts: int) -> datetime:
-        return self.clock.now() + timedelta(seconds=min(BACKOFF_MAX_S, 2 ** min(attempts, 12)))
 
     @staticmethod
     def _report(what: str, id_: str, attempts: int, step: str, error: Exception) -> None:
         """After many attempts somebody should look; we go on trying all the same."""
-        tell = log.error if attempts >= ALERT_AFTER_ATTEMPTS else log.warning
-        tell(f"{what}.postponed", id=id_, step=step, attempts=attempts + 1, error=str(error))
+        expected = isinstance(error, Unknown | FlightRefusal | Unavailable)
+        tell = log.warning if expected and attempts < ALERT_AFTER_ATTEMPTS else log.error
+        tell(
+            f"{what}.postponed",
+            id=id_,
+            step=step,
+            attempts=attempts + 1,
+            error=repr(error),
+            exc_info=None if expected else error,
+        )
+
+
+def later(now: datetime, attempts: int) -> datetime:
+    """When to try again after so many attempts: 1, 2, 4 … seconds, an hour at most."""
+    return now + timedelta(seconds=min(BACKOFF_MAX_S, 2 ** min(attempts, 12)))
 
 
 _TOLD = {

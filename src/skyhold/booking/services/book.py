@@ -17,10 +17,17 @@ from skyhold.booking.models.booking import Booking, BookingStatus, Passenger
 from skyhold.booking.repositories import bookings
 from skyhold.contracts.holds import Hold, HoldWanted, SegmentWanted
 from skyhold.kernel.background import Background
-from skyhold.kernel.batcher import Batcher
+from skyhold.kernel.batcher import Batcher, Overloaded
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, Duplicate, OutcomeUnknown, Tx
+from skyhold.kernel.db import (
+    Database,
+    DatabaseBusy,
+    Duplicate,
+    LostRace,
+    OutcomeUnknown,
+    Tx,
+)
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney
@@ -52,6 +59,16 @@ class Booked:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a promise lasts, how much longer its hold, and how much is written at once."""
+
+    payment_window_s: int
+    hold_grace_s: int
+    record_batch_max: int
+    record_waiting_max: int
+
+
 class Booker:
     """Makes bookings.
 
@@ -66,20 +83,20 @@ class Booker:
         chronicle: Chronicle,
         clock: Clock,
         background: Background,
-        *,
-        payment_window_s: int,
-        hold_grace_s: int,
-        record_batch_max: int,
+        limits: Limits,
     ) -> None:
         self._db = db
         self._flights = flights
         self._chronicle = chronicle
         self._clock = clock
         self._background = background
-        self._hold_ttl_s = payment_window_s + hold_grace_s
-        self._grace = timedelta(seconds=hold_grace_s)
+        self._hold_ttl_s = limits.payment_window_s + limits.hold_grace_s
+        self._grace = timedelta(seconds=limits.hold_grace_s)
         self._recorder: Batcher[Booking, None] = Batcher(
-            self._record_all, name="bookings", batch_max=record_batch_max
+            self._record_all,
+            name="bookings",
+            batch_max=limits.record_batch_max,
+            waiting_max=limits.record_waiting_max,
         )
 
     async def book(self, user_id: str, order: Order, key: str | None) -> Booked:
@@ -90,17 +107,24 @@ class Booker:
         FlightServiceUnavailable when nobody knows; then nothing was booked.
         """
         if key is None:
-            return await self._attempt(new_id(), user_id, order, None)
+            try:
+                return await self._attempt(new_id(), user_id, order, None)
+            except HoldGone:  # its clock jumped between two repeats of our call
+                raise HoldExpired from None
         for attempt in range(KEY_ATTEMPTS_MAX):
             if known := await self._under_key(user_id, key, order):
                 return known
             try:
-                return await self._attempt(
-                    derived_id(user_id, key, str(attempt)), user_id, order, key
-                )
+                booking_id = derived_id(user_id, key, str(attempt))
+                return await self._attempt(booking_id, user_id, order, key)
             except HoldGone:
                 # That hold ended without a booking, so its id is spent; the next one is not.
                 continue
+            except FlightServiceUnavailable:
+                # A twin of this request may have booked meanwhile, and even paid.
+                if known := await self._under_key(user_id, key, order):
+                    return known
+                raise
         raise HoldExpired
 
     async def close(self) -> None:
@@ -116,6 +140,8 @@ class Booker:
         hold = await self._hold(booking_id, order, key)
         assert hold.expires_in_s is not None, "the client refuses any other answer"
         deadline = called_at + timedelta(seconds=hold.expires_in_s) - self._grace
+        # Nobody pays for a flight that has left.
+        deadline = min(deadline, hold.segments[0].departing_at)
         if deadline <= self._clock.now():
             raise HoldExpired
         booking = _held(booking_id, user_id, order, key, hold, deadline, self._clock.now())
@@ -145,10 +171,10 @@ class Booker:
                 if known := await self._same(booking, order):
                     return known
                 booking = replace(booking, record_locator=new_locator())
-            except OutcomeUnknown:
-                raise
-            except Exception:
-                self._let_go(booking.id, booking.idempotency_key)
+            except (Overloaded, DatabaseBusy, LostRace) as error:
+                # These say that nothing was written, except the one that says nobody knows.
+                if not isinstance(error, OutcomeUnknown):
+                    self._let_go(booking.id, booking.idempotency_key)
                 raise
             else:
                 log.info(
@@ -172,10 +198,11 @@ class Booker:
         """Give the seats back, if nobody can come back for them.
 
         Under a key somebody can: a release that overtakes the retry's record would take away seats
-        that were promised. That hold is left to its time.
+        that were promised. That hold is left to its time. And it is a plain release, which never
+        touches a hold that was confirmed after all.
         """
         if key is None:
-            self._background.spawn(self._flights.cancel(booking_id), name="let_go")
+            self._background.spawn(self._flights.release(booking_id), name="let_go")
 
     async def _under_key(self, user_id: str, key: str, order: Order) -> Booked | None:
         async with self._db.read() as tx:

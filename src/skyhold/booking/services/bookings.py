@@ -11,15 +11,15 @@ from skyhold.booking.errors import (
     IllegalTransition,
     PaymentInProgress,
 )
-from skyhold.booking.models.booking import Booking, BookingStatus
+from skyhold.booking.models.booking import Booking, BookingStatus, Position
 from skyhold.booking.models.payment import Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
-from skyhold.booking.repositories.bookings import Position
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, LostRace, Tx
 from skyhold.kernel.logging import get_logger
 
 from .advance import Driver
+from .book import Booked
 from .events import Chronicle, Happened
 
 log = get_logger(__name__)
@@ -54,7 +54,13 @@ class Bookings:
             payment = (await payments.latest(tx, [booking_id])).get(booking_id)
         return View(booking, payment, self._clock.now())
 
-    async def list(
+    async def just_booked(self, booked: Booked) -> View:
+        """A booking that was made a moment ago, or found to be there already."""
+        if booked.replayed:
+            return await self.get(booked.booking.user_id, booked.booking.id)
+        return View(booked.booking, None, self._clock.now())
+
+    async def page(
         self, user_id: str, *, status: BookingStatus | None, after: Position | None, limit: int
     ) -> tuple[list[View], Position | None]:
         """A page of this user's bookings, the newest first, and where to go on."""

@@ -81,7 +81,8 @@ class Cashier:
         except _NotStarted:
             return await self._lost(user_id, booking.id)
         except Duplicate:
-            return await self._repeated(user_id, key, wish)
+            if not await self._is_written(payment):
+                return await self._repeated(user_id, key, wish)
         log.info("payment.started", booking_id=booking.id, payment_id=payment.id)
         await self._driver.settle(booking.id)
         return await self._outcome(payment.id, was_paid_before=False)
@@ -139,6 +140,11 @@ class Cashier:
         if known is None:
             raise PaymentInProgress
         return await self._outcome(known.id, was_paid_before=True)
+
+    async def _is_written(self, payment: Payment) -> bool:
+        """Whether it is our own attempt that stands in the way, committed by an earlier run."""
+        async with self._db.read() as tx:
+            return await payments.by_id(tx, payment.id) is not None
 
     async def _under_key(self, user_id: str, key: str, wish: Wish) -> Payment | None:
         async with self._db.read() as tx:

@@ -23,7 +23,7 @@ from skyhold.kernel.auth import InvalidToken
 from skyhold.kernel.errors import Unauthorized, Unavailable, Unprocessable
 from skyhold.kernel.http.identity import DOCUMENTED, Service, ServicesOnly
 from skyhold.kernel.http.problems import documented
-from skyhold.kernel.ids import UUID_PATTERN
+from skyhold.kernel.ids import UUID
 
 router = APIRouter(
     prefix="/api/v1/holds",
@@ -40,7 +40,7 @@ def holds_of(request: Request) -> Holds:
 
 
 SeatHolds = Annotated[Holds, Depends(holds_of)]
-HoldId = Annotated[str, Path(pattern=UUID_PATTERN, description="Chosen by the caller")]
+HoldId = Annotated[str, Path(description="Chosen by the caller"), UUID]
 
 
 @router.put(

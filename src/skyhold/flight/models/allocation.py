@@ -152,7 +152,10 @@ class Ledger:
     freed: set[str] = field(default_factory=set)
 
     def decide(self, command: Command) -> Decision | Problem:
-        """Carry out one command. A refusal is answered, not raised, and has changed nothing."""
+        """Carry out one command. A refusal is answered, not raised.
+
+        It has changed nothing, but that a hold it touched whose time was up has expired.
+        """
         try:
             match command:
                 case PutHold():
@@ -182,9 +185,16 @@ class Ledger:
         hold = self._owned(command)
         if hold.status not in LIVE:
             raise HoldEnded(hold.status)
+        if hold.status is HoldStatus.HELD and self._has_cancelled_flight(hold):
+            hold = self._move(hold, HoldStatus.RELEASED)
+            raise HoldEnded(hold.status)
         if hold.status is HoldStatus.HELD:
             hold = self._move(hold, HoldStatus.CONFIRMED)
         return Decision(hold)
+
+    def _has_cancelled_flight(self, hold: HoldRecord) -> bool:
+        flights = (self.flights.get(segment.flight_id) for segment in hold.segments)
+        return any(flight and flight.status is FlightStatus.CANCELLED for flight in flights)
 
     def _release(self, command: Release) -> Decision:
         hold = self._settled(command.hold_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -90,20 +90,25 @@ def flight_id(airline: str, number: int, departs_on: date, origin: str) -> str:
     return f"{airline}{number}-{departs_on.isoformat()}-{origin}"
 
 
+def local_date(at: datetime, zone: str) -> date:
+    """The date of an instant on the clocks of an airport."""
+    return at.astimezone(ZoneInfo(zone)).date()
+
+
 def to_instant(at: datetime, zone: str) -> datetime:
-    """The instant of a local time; one with an offset is taken as it is.
+    """The instant, in UTC, of a local time; one with an offset says itself which it is.
 
     A time that occurs twice, when clocks go back, means the first of both; give an offset for the
     second. Raises TimeDoesNotExist for one that clocks jump over.
     """
     if at.tzinfo is not None:
-        return at
-    aware = at.replace(tzinfo=ZoneInfo(zone))
-    there = ZoneInfo("UTC")
-    if aware.astimezone(there).astimezone(aware.tzinfo).replace(tzinfo=None) != at:
+        return at.astimezone(UTC)
+    local = ZoneInfo(zone)
+    instant = at.replace(tzinfo=local).astimezone(UTC)
+    if instant.astimezone(local).replace(tzinfo=None) != at:
         msg = f"{at.isoformat(timespec='minutes')} does not exist in {zone}: clocks jump over it"
         raise TimeDoesNotExist(msg)
-    return aware
+    return instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,14 @@ class Availability:
 
     @classmethod
     def of(cls, flight: Flight, taken: Mapping[Cabin, int]) -> Availability:
-        """What is left when so many seats are taken."""
+        """What is left when so many seats are taken; nothing once the flight is cancelled."""
+        flies = flight.status is FlightStatus.SCHEDULED
         return cls(
             flight,
-            {cabin: flight.seats_total(cabin) - taken.get(cabin, 0) for cabin in flight.fares},
+            {
+                cabin: flight.seats_total(cabin) - taken.get(cabin, 0) if flies else 0
+                for cabin in flight.fares
+            },
         )
 
     def seats_for(self, party: int, cabin: Cabin | None) -> bool:

@@ -1,8 +1,8 @@
 """Choosing seats for a party: together where the cabin allows it.
 
 Best is side by side in one row; then one row across an aisle; then a block over two rows, one
-behind the other; then whatever lies closest. Among equals the choice that strands the fewest
-single seats, and then the one nearest the front, so that the next party also sits together.
+behind the other; then whatever lies closest. Among equals the one nearest the front, but rather a
+few rows further back than leave a single seat stranded: the next party wants to sit together too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from itertools import pairwise
 from .layout import CabinLayout, Seat
 
 Choice = tuple[Seat, ...]
+
+ROWS_FOR_A_STRANDED_SEAT = 5
 
 
 def assign(cabin: CabinLayout, taken: Collection[str], party: int) -> Choice | None:
@@ -64,8 +66,9 @@ def _best(choices: Iterator[Choice], runs: Sequence[Choice]) -> Choice | None:
     length = {seat.number: len(run) for run in runs for seat in run}
     start = {seat.number: run[0].column for run in runs for seat in run}
 
-    def cost(choice: Choice) -> tuple[int, int, int]:
-        return _stranded(choice, length, start), choice[0].row, choice[0].column
+    def cost(choice: Choice) -> tuple[int, int]:
+        stranded = _stranded(choice, length, start)
+        return choice[0].row + stranded * ROWS_FOR_A_STRANDED_SEAT, choice[0].column
 
     return min(choices, key=cost, default=None)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from skyhold.contracts.holds import Cabin, HeldSegment, HoldStatus
 from skyhold.flight.models.allocation import LIVE, Claim, HoldRecord, Ledger, Move
@@ -44,25 +44,23 @@ async def claims_on(tx: ReadTx, flight_ids: Collection[str]) -> dict[str, dict[s
     return claims
 
 
-async def seats_taken(tx: ReadTx, flight_ids: Collection[str]) -> Mapping[str, Mapping[Cabin, int]]:
-    """How many seats are taken on these flights, by cabin."""
+async def seats_taken(
+    tx: ReadTx, flight_ids: Collection[str], now: datetime
+) -> Mapping[str, Mapping[Cabin, int]]:
+    """How many seats are taken on these flights, by cabin; not those whose hold's time is up."""
     rows = await tx.rows(
         select(SeatClaimRow.flight_id, SeatClaimRow.cabin, func.count().label("seats"))
-        .where(SeatClaimRow.flight_id.in_(flight_ids))
+        .join(HoldRow, HoldRow.id == SeatClaimRow.hold_id)
+        .where(
+            SeatClaimRow.flight_id.in_(flight_ids),
+            or_(HoldRow.status == HoldStatus.CONFIRMED, HoldRow.expires_at > now),
+        )
         .group_by(SeatClaimRow.flight_id, SeatClaimRow.cabin)
     )
     taken: defaultdict[str, dict[Cabin, int]] = defaultdict(dict)
     for row in rows:
         taken[row.flight_id][Cabin(row.cabin)] = row.seats
     return taken
-
-
-async def any_claim(tx: ReadTx, flight_id: str) -> bool:
-    """Whether any seat of this flight is taken."""
-    found = await tx.row(
-        select(SeatClaimRow.seat).where(SeatClaimRow.flight_id == flight_id).limit(1)
-    )
-    return found is not None
 
 
 async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:

@@ -120,9 +120,19 @@ async def add_flights(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
     return await tx.run(insert(FlightRow), rows)
 
 
-async def change_flight(tx: Tx, flight_id: str, values: Mapping[str, Any]) -> bool:
-    """Change columns of a flight; False when there is none."""
-    return await tx.run(update(FlightRow).where(FlightRow.id == flight_id).values(**values)) == 1
+async def change_flight(tx: Tx, flight: Flight, values: Mapping[str, Any]) -> bool:
+    """Change columns of a flight, unless its state or times have changed since it was read."""
+    changed = await tx.run(
+        update(FlightRow)
+        .where(
+            FlightRow.id == flight.id,
+            FlightRow.status == flight.status,
+            FlightRow.departing_at == flight.departing_at,
+            FlightRow.arriving_at == flight.arriving_at,
+        )
+        .values(**values)
+    )
+    return changed == 1
 
 
 async def add_airlines(tx: Tx, names: Mapping[str, str]) -> None:

@@ -7,17 +7,36 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from skyhold.contracts.holds import Cabin, HoldStatus
 from skyhold.flight.models.allocation import Claim
 from skyhold.flight.models.flight import Airport, Availability, Flight, FlightStatus
 from skyhold.flight.models.layout import CabinLayout, Seat
 from skyhold.kernel.money import WireMoney
+from skyhold.kernel.types import Matching
 
-AirportCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["JFK"])]
-AirlineCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$", examples=["UA"])]
-AircraftCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{3}$", examples=["738"])]
+AirportCode = Annotated[
+    str,
+    BeforeValidator(lambda code: code.upper() if isinstance(code, str) else code),
+    Field(examples=["JFK"]),
+    Matching(r"[A-Z]{3}", says="must be the IATA code of an airport, such as JFK"),
+]
+AirlineCode = Annotated[
+    str,
+    Field(examples=["UA"]),
+    Matching(r"[A-Z0-9]{2}", says="must be the IATA code of an airline, such as UA"),
+]
+AircraftCode = Annotated[
+    str,
+    Field(examples=["738"]),
+    Matching(r"[A-Z0-9]{3}", says="must be the IATA code of an aircraft type, such as 738"),
+]
+AircraftName = Annotated[
+    str,
+    Field(min_length=1, max_length=100, examples=["Boeing 737-824"]),
+    Matching(r"[A-Za-z0-9 .,()/+'-]+", says="must be letters, digits and plain punctuation"),
+]
 NUMBER_MAX = 9_999
 YEARS = range(2000, 2100)
 
@@ -149,9 +168,11 @@ class SeatMapOut(BaseModel):
         """The public form of a layout and the claims on it."""
 
         def seat_out(seat: Seat) -> SeatOut:
+            claim = claims.get(seat.number)
+            sold = seat.cabin in flight.fares and not seat.blocked
             return SeatOut(
                 seat=seat.number,
-                status=_seat_status(seat, claims.get(seat.number), now),
+                status=_seat_status(claim, now) if sold else SeatStatus.BLOCKED,
                 characteristics=seat.characteristics,  # type: ignore[arg-type]
             )
 
@@ -191,18 +212,16 @@ class NewFlight(_In):
     departing_at: datetime = Field(examples=["2026-12-01T05:15"])
     arriving_at: datetime = Field(examples=["2026-12-01T08:19"])
     aircraft: AircraftCode
-    aircraft_name: str | None = Field(
-        None, min_length=1, max_length=100, pattern=r"^[\w .,()/+'-]+$"
-    )
+    aircraft_name: AircraftName | None = None
     fares: dict[Cabin, WireMoney] = Field(min_length=1)
 
     check_years = field_validator("departing_at", "arriving_at")(_in_range)
 
 
 class FlightChange(_In):
-    """What may change of a flight: its times (both), its fares, or that it is cancelled."""
+    """What may change of a flight: its times, its fares, or that it is cancelled."""
 
-    status: Literal[FlightStatus.CANCELLED] | None = None
+    status: Literal["cancelled"] | None = None
     departing_at: datetime | None = None
     arriving_at: datetime | None = None
     fares: dict[Cabin, WireMoney] | None = Field(None, min_length=1)
@@ -219,9 +238,7 @@ def iso_duration(duration: timedelta) -> str:
     return "PT" + (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes or not hours else "")
 
 
-def _seat_status(seat: Seat, claim: Claim | None, now: datetime) -> SeatStatus:
-    if seat.blocked:
-        return SeatStatus.BLOCKED
+def _seat_status(claim: Claim | None, now: datetime) -> SeatStatus:
     if claim is None or claim.is_over(now):
         return SeatStatus.AVAILABLE
     return SeatStatus.HELD if claim.status is HoldStatus.HELD else SeatStatus.OCCUPIED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -82,13 +83,20 @@ class Holds:
         return hold
 
     async def sweep(self) -> int:
-        """End holds whose time is up, at most `sweep_max`; answers how many were due."""
+        """End holds whose time is up, at most `sweep_max` in one call; answers how many."""
         async with self._db.read() as tx:
             due = await holds.due(tx, self._clock.now(), self._sweep_max)
-        if due:
-            await self._decide([Expire(hold_id) for hold_id in due])
-            log.info("holds.expired", count=len(due))
-        return len(due)
+        if not due:
+            return 0
+        # Through the batcher, which tries them one by one when one of them fails the others.
+        commands = (self._commands.submit(Expire(hold_id)) for hold_id in due)
+        ended = await asyncio.gather(*commands, return_exceptions=True)
+        for hold_id, outcome in zip(due, ended, strict=True):
+            if isinstance(outcome, BaseException):
+                log.error("hold.not_expired", hold_id=hold_id, error=repr(outcome))
+        expired = sum(isinstance(outcome, Decision) for outcome in ended)
+        log.info("holds.expired", count=expired)
+        return expired
 
     async def close(self) -> None:
         """Let every waiting command be decided."""
@@ -109,25 +117,28 @@ class Holds:
     async def _ledger(self, tx: Tx, commands: Sequence[Command]) -> Ledger:
         """Everything these commands touch, as the database has it now."""
         now = self._clock.now()
-        flight_ids = {
+        wanted = {
             segment.flight_id
             for command in commands
             if isinstance(command, PutHold)
             for segment in command.wanted.segments
         }
-        claims = await holds.claims_on(tx, flight_ids)
+        claims = await holds.claims_on(tx, wanted)
         overdue = {
             claim.hold_id
             for taken in claims.values()
             for claim in taken.values()
             if claim.is_over(now)
         }
-        return Ledger(
-            now=now,
-            holds=await holds.by_ids(tx, overdue | {command.hold_id for command in commands}),
-            flights=await schedule.flights(tx, flight_ids),
-            claims=claims,
-        )
+        known = await holds.by_ids(tx, overdue | {command.hold_id for command in commands})
+        confirmed = {
+            segment.flight_id
+            for command in commands
+            if isinstance(command, Confirm) and command.hold_id in known
+            for segment in known[command.hold_id].segments
+        }
+        flights = await schedule.flights(tx, wanted | confirmed)
+        return Ledger(now=now, holds=known, flights=flights, claims=claims)
 
 
 def _seats(hold: HoldRecord) -> int:

@@ -21,7 +21,8 @@ already, with the same content, changes nothing; with other content it is refuse
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -45,8 +46,9 @@ REQUIRED_COLUMNS = frozenset(
     {"airline", "number", "origin", "destination", "departing_at", "arriving_at", "aircraft"}
     | {"currency"}
 )
+COLUMNS = REQUIRED_COLUMNS | {"airline_name", "aircraft_name", *FARE_COLUMNS.values()}
 
-Numbered = tuple[int, Mapping[str, Any]]
+Numbered = tuple[int, Mapping[str, str]]
 
 
 class NotASchedule(Exception):
@@ -75,9 +77,18 @@ def _blank_is_none(cell: object) -> object:
     return None if isinstance(cell, str) and not cell.strip() else cell
 
 
+def _written_out(cell: object) -> object:
+    if not isinstance(cell, str) or not _TIME.match(cell):
+        msg = "should look like 2026-12-01T05:15, with or without an offset, in this century"
+        raise ValueError(msg)
+    return cell
+
+
+_TIME = re.compile(r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
+_Time = Annotated[datetime, BeforeValidator(_written_out)]
 _Optional = BeforeValidator(_blank_is_none)
 _Fare = Annotated[str | None, _Optional]
-_Printable = Annotated[str | None, _Optional, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
+_Printable = Annotated[Annotated[str, Field(max_length=100)] | None, _Optional]
 
 
 class _Row(BaseModel):
@@ -88,8 +99,8 @@ class _Row(BaseModel):
     number: int = Field(ge=1, le=9_999)
     origin: str = Field(pattern=r"^[A-Z]{3}$")
     destination: str = Field(pattern=r"^[A-Z]{3}$")
-    departing_at: datetime
-    arriving_at: datetime
+    departing_at: _Time
+    arriving_at: _Time
     aircraft: str = Field(pattern=r"^[A-Z0-9]{3}$")
     aircraft_name: _Printable = None
     currency: str = Field(pattern=r"^[A-Z]{3}$")
@@ -179,26 +190,42 @@ class Importer:
 def read_csv(lines: Iterable[str]) -> Iterator[Numbered]:
     """The rows of a CSV file with their line numbers. Raises NotASchedule for a wrong header.
 
-    A row that cannot be read at all comes with the single key `unreadable`.
+    A row is a line: nothing in a schedule spans two, and so a stray quote costs one row instead of
+    all those up to the next one. A line that cannot be read comes with the single key `unreadable`.
     """
-    reader = csv.DictReader(lines, restkey="too_many", restval=None, strict=True)
-    missing = REQUIRED_COLUMNS - set(reader.fieldnames or ())
+    numbered = enumerate(lines, start=1)
+    header = _cells(next(numbered, (1, ""))[1])
+    columns = [] if isinstance(header, str) else header
+    missing, strange = REQUIRED_COLUMNS - set(columns), set(columns) - COLUMNS
     if missing:
         msg = f"The header line lacks: {', '.join(sorted(missing))}."
         raise NotASchedule(msg)
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reader.line_num, {"unreadable": str(error)}
-        else:
-            yield reader.line_num, row
+    if strange:
+        msg = f"Unknown columns in the header line: {', '.join(sorted(strange))}."
+        raise NotASchedule(msg)
+    for number, line in numbered:
+        if line.strip():
+            yield number, _named(columns, _cells(line))
+
+
+def _cells(line: str) -> list[str] | str:
+    """The cells of a line, or why it has none."""
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        return str(error)
+
+
+def _named(columns: Sequence[str], cells: list[str] | str) -> Mapping[str, str]:
+    if isinstance(cells, str):
+        return {"unreadable": f"not a line of CSV: {cells}"}
+    if len(cells) != len(columns):
+        return {"unreadable": f"{len(cells)} cells, but the header has {len(columns)}"}
+    return dict(zip(columns, cells, strict=True))
 
 
 def _flight_row(
-    cells: Mapping[str, Any], reference: _Reference, names: dict[str, str]
+    cells: Mapping[str, str], reference: _Reference, names: dict[str, str]
 ) -> dict[str, Any]:
     """The column values for one line of the file. Raises _Refused."""
     row = _parsed(cells)
@@ -212,7 +239,8 @@ def _flight_row(
             msg = f"unknown airport {airport}"
             raise _Refused(msg)
     if row.aircraft not in reference.aircraft:
-        msg = f"unknown aircraft type {row.aircraft}"
+        known = ", ".join(sorted(reference.aircraft))
+        msg = f"unknown aircraft type {row.aircraft}; known are {known}"
         raise _Refused(msg)
     name, layout = reference.aircraft[row.aircraft]
     try:
@@ -236,21 +264,19 @@ def _flight_row(
         raise _Refused(str(error)) from error
 
 
-def _parsed(cells: Mapping[str, Any]) -> _Row:
+def _parsed(cells: Mapping[str, str]) -> _Row:
     if "unreadable" in cells:
-        raise _Refused(str(cells["unreadable"]))
-    if "too_many" in cells:
-        msg = "more cells than the header has columns"
-        raise _Refused(msg)
+        raise _Refused(cells["unreadable"])
     for cell in cells.values():
-        if cell is not None and (len(cell) > CELL_CHARS_MAX or not cell.isprintable()):
+        if len(cell) > CELL_CHARS_MAX or not cell.isprintable():
             msg = "a cell is too long or holds characters that cannot be printed"
             raise _Refused(msg)
     try:
-        return _Row.model_validate({name: cell for name, cell in cells.items() if cell is not None})
+        return _Row.model_validate(cells)
     except ValidationError as error:
         first = error.errors()[0]
-        msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        said = first["msg"].removeprefix("Value error, ")
+        msg = f"{'.'.join(map(str, first['loc']))}: {said}"
         raise _Refused(msg) from error
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from skyhold.contracts.holds import Cabin
+from skyhold.contracts.holds import PARTY_MAX, SEGMENTS_MAX, Cabin
 from skyhold.flight.errors import (
     FlightCancelled,
     FlightExists,
@@ -27,16 +27,20 @@ from skyhold.flight.models.flight import (
     Position,
     TimeDoesNotExist,
     flight_id,
+    local_date,
     to_instant,
 )
 from skyhold.flight.models.tables import fare_column
 from skyhold.flight.repositories import holds, schedule
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, Duplicate, ReadTx, Tx
+from skyhold.kernel.db import Database, Duplicate, LostRace, ReadTx, Tx
 from skyhold.kernel.logging import get_logger
-from skyhold.kernel.money import Money
+from skyhold.kernel.money import MINOR_MAX, Money
 
 log = get_logger(__name__)
+
+# The dearest journey still fits: every seat of the largest party on the most segments.
+FARE_MINOR_MAX = MINOR_MAX // (PARTY_MAX * SEGMENTS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,8 @@ class Schedule:
             if flight.status is FlightStatus.CANCELLED and not change.cancel:
                 raise FlightCancelled
             values = _changed_values(flight, change)
-            if values:
-                await schedule.change_flight(tx, flight_id, values)
+            if values and not await schedule.change_flight(tx, flight, values):
+                raise LostRace
 
         await self._db.transact(apply)
         log.info("flight.changed", flight_id=flight_id, cancelled=change.cancel)
@@ -187,9 +191,9 @@ class Schedule:
             raise FlightNotFound
         return flight
 
-    @staticmethod
-    async def _availability(tx: ReadTx, flights: list[Flight]) -> list[Availability]:
-        taken = await holds.seats_taken(tx, [flight.id for flight in flights])
+    async def _availability(self, tx: ReadTx, flights: list[Flight]) -> list[Availability]:
+        ids = [flight.id for flight in flights]
+        taken = await holds.seats_taken(tx, ids, self._clock.now())
         return [Availability.of(flight, taken.get(flight.id, {})) for flight in flights]
 
     @staticmethod
@@ -218,10 +222,11 @@ def new_row(
     strange = departure.fares.keys() - cabins
     if strange:
         raise ImpossibleFlight(f"This aircraft has no {min(strange)} cabin.")
+    _check_fares(departure.fares)
     currencies = {fare.currency for fare in departure.fares.values()}
     if len(currencies) != 1:
         raise ImpossibleFlight("Give at least one fare, all of them in one currency.")
-    departs_on = departing_at.date()
+    departs_on = local_date(departing_at, zones[departure.origin])
     return {
         "id": flight_id(departure.airline, departure.number, departs_on, departure.origin),
         "airline": departure.airline,
@@ -248,6 +253,11 @@ def fold(text: str) -> str:
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
 
 
+def _check_fares(fares: Mapping[Cabin, Money]) -> None:
+    if any(fare.minor > FARE_MINOR_MAX for fare in fares.values()):
+        raise ImpossibleFlight("A fare is higher than this system can sell.")
+
+
 def _changed_values(flight: Flight, change: Change) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if change.cancel:
@@ -260,8 +270,9 @@ def _changed_values(flight: Flight, change: Change) -> dict[str, Any]:
         values |= {
             "departing_at": departing_at,
             "arriving_at": arriving_at,
-            "departs_on": departing_at.date(),
+            "departs_on": local_date(departing_at, flight.origin_zone),
         }
+    _check_fares(change.fares)
     for cabin, fare in change.fares.items():
         if cabin not in flight.layout.by_cabin:
             raise ImpossibleFlight(f"This aircraft has no {cabin} cabin.")

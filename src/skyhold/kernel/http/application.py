@@ -12,6 +12,12 @@ from fastapi_swagger import patch_fastapi  # type: ignore[import-untyped]
 from . import problems
 from .health import health
 
+DESCRIPTION = """
+Errors are problem+json (RFC 9457) with a stable `code`; `/problems` explains them all. Money is
+`{"amount": "129.00", "currency": "USD"}`, times carry their offset, lists are pages:
+`{"data": […], "next": …}`. Log in at `/api/v1/users/login` and send the token as a bearer token.
+"""
+
 
 def application(
     title: str,
@@ -23,6 +29,7 @@ def application(
     app = FastAPI(
         title=title,
         version=version("skyhold"),
+        description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

@@ -13,8 +13,6 @@ from structlog.contextvars import bound_contextvars
 from skyhold.kernel.ids import new_id
 from skyhold.kernel.logging import get_logger
 
-from .problems import answer
-
 log = get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -30,7 +28,7 @@ class Gateway:
         self.body_bytes_max = body_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; nothing that goes wrong inside leaves as anything but a problem."""
+        """Serve one request; whatever goes wrong inside is logged here and goes no further."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -41,9 +39,6 @@ class Gateway:
                 await self.app(scope, exchange.receive, exchange.send)
             except Exception:
                 log.exception("http.failed", method=scope["method"], path=scope["path"])
-                if exchange.status is None:
-                    apology = answer(500, "internal_error", "Something went wrong on our side.")
-                    await apology(scope, receive, exchange.send)
             finally:
                 exchange.log_access()
 

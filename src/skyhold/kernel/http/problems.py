@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +13,17 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from structlog.contextvars import get_contextvars
 
-from skyhold.kernel.errors import BadRequest, FieldError, NotFound, Problem, Unprocessable
+from skyhold.kernel.errors import (
+    BadRequest,
+    BodyTooLarge,
+    FieldError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unprocessable,
+    UnsupportedMediaType,
+)
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MAX = 20
@@ -41,6 +52,16 @@ class UnknownProblem(NotFound):
     """There is no problem with that code."""
 
     code = "unknown_problem"
+
+
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?json\b", re.IGNORECASE)
+# Where the validator's own words help nobody.
+_SAID = {
+    "date_from_datetime_parsing": "must be a date, such as 2026-12-01",
+    "date_parsing": "must be a date, such as 2026-12-01",
+    "datetime_from_date_parsing": "must be a time, such as 2026-12-01T05:15",
+    "datetime_parsing": "must be a time, such as 2026-12-01T05:15",
+}
 
 
 def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
@@ -102,15 +123,19 @@ def install(app: FastAPI) -> None:
         return answer_for(problem)
 
     @app.exception_handler(RequestValidationError)
-    async def _input(_: Request, error: RequestValidationError) -> JSONResponse:
-        return answer_for(_unreadable_or_invalid(error))
+    async def _input(request: Request, error: RequestValidationError) -> JSONResponse:
+        return answer_for(_unreadable_or_invalid(request, error))
 
     @app.exception_handler(HTTPException)
     async def _framework(_: Request, error: HTTPException) -> JSONResponse:
-        phrase = HTTPStatus(error.status_code).phrase
-        code = phrase.lower().replace(" ", "_").replace("'", "").replace("-", "_")
-        detail = error.detail if error.detail != phrase else f"{phrase}."
-        return answer(error.status_code, code, detail, headers=dict(error.headers or {}))
+        kind = _FRAMEWORK.get(error.status_code, BadRequest)
+        headers = dict(error.headers or {})
+        return answer(kind.status, kind.code, kind.default_detail(), headers=headers)
+
+    @app.exception_handler(Exception)
+    async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+        # The framework raises it again after this answer, and the gateway logs it.
+        return answer_for(InternalError())
 
     app.include_router(_catalogue())
 
@@ -137,8 +162,17 @@ def _explained(kind: type[Problem]) -> dict[str, Any]:
     return {"code": kind.code, "status": kind.status, "detail": kind.default_detail()}
 
 
-def _unreadable_or_invalid(error: RequestValidationError) -> Problem:
+# What the framework refuses by itself, in our words.
+_FRAMEWORK: dict[int, type[Problem]] = {
+    kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge)
+}
+
+
+def _unreadable_or_invalid(request: Request, error: RequestValidationError) -> Problem:
     found = error.errors()
+    body_is_wrong = any(item["loc"] == ("body",) for item in found)
+    if body_is_wrong and not _JSON.match(request.headers.get("content-type", "")):
+        return UnsupportedMediaType()
     if any(item["type"] == "json_invalid" for item in found):
         return BadRequest("The body is not valid JSON.")
     return Unprocessable(
@@ -146,7 +180,7 @@ def _unreadable_or_invalid(error: RequestValidationError) -> Problem:
         errors=tuple(
             FieldError(
                 field=".".join(str(part) for part in item["loc"] if part != "body") or "body",
-                message=str(item["msg"]).removeprefix("Value error, "),
+                message=_SAID.get(item["type"], str(item["msg"])).removeprefix("Value error, "),
             )
             for item in found
         ),

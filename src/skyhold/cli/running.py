@@ -1,0 +1,71 @@
+"""Running things from the command line: refusing in a sentence, listening, stopping."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from sqlalchemy.exc import DBAPIError
+from starlette.types import ASGIApp
+
+from skyhold.flight.services.importing import NotASchedule
+from skyhold.kernel.errors import Problem
+from skyhold.kernel.settings import KernelSettings, SettingsError
+
+console = Console(stderr=True)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What cannot work is said in a sentence, not in a stack trace."""
+    try:
+        yield
+    except ValidationError as error:
+        for item in error.errors():
+            name = ".".join(map(str, item["loc"])).upper() or "settings"
+            _refuse(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+        raise typer.Exit(2) from error
+    except (SettingsError, NotASchedule, Problem) as error:
+        _refuse(str(error))
+        raise typer.Exit(2) from error
+    except DBAPIError as error:
+        _refuse(f"The database refuses: {error.orig} (DATABASE_URL, FLIGHT_DATABASE_URL, DATA_DIR)")
+        raise typer.Exit(2) from error
+    except OSError as error:
+        _refuse(f"{error.strerror}: {error.filename} (is DATA_DIR right?)")
+        raise typer.Exit(2) from error
+
+
+def _refuse(sentence: str) -> None:
+    sys.stderr.write(f"skyhold: {sentence}\n")
+
+
+def check_free(host: str, port: int, name: str) -> None:
+    """Say so before anything else is done when somebody else has the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            msg = f"Cannot listen on {host}:{port}: {error.strerror}. {name} chooses another port."
+            raise SettingsError(msg) from error
+
+
+def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings) -> None:
+    """Serve until SIGTERM or SIGINT; then requests in progress are finished first."""
+    console.print(f"Skyhold is on http://localhost:{port} (API documents: /docs)")
+    uvicorn.run(
+        served,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.drain_s,
+    )
