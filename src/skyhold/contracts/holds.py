@@ -14,19 +14,16 @@ from skyhold.kernel.types import Matching
 PARTY_MAX = 9
 SEGMENTS_MAX = 6
 
-FlightId = Annotated[
-    str,
-    Field(examples=["UA1545-2026-12-01-EWR"]),
-    Matching(
-        r"[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}",
-        says="must be the id of a flight, such as UA1545-2026-12-01-EWR",
-    ),
-]
-SeatNumber = Annotated[
-    str,
-    Field(examples=["12A"]),
-    Matching(r"[1-9][0-9]?[A-HJ-Z]", says="must be a row and a capital letter, such as 12A"),
-]
+FLIGHT_ID = Matching(
+    r"[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}",
+    says="must be the id of a flight, such as UA1545-2026-12-01-EWR",
+)
+SEAT = Matching(
+    r"[1-9][0-9]?[A-HJ-Z]",
+    says="must be a row and a capital letter, such as 12A",
+)
+FlightId = Annotated[str, Field(examples=["UA1545-2026-12-01-EWR"]), FLIGHT_ID]
+SeatNumber = Annotated[str, Field(examples=["12A"]), SEAT]
 
 
 class Cabin(StrEnum):

@@ -1,4 +1,4 @@
-"""The database: transactions as functions, and types that mean the same on every engine.
+"""The database: transactions as functions.
 
 A transaction is a function that is run, and run again when the database asks for it:
 
@@ -19,18 +19,15 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, Executable, MetaData, Row, String, event
-from sqlalchemy.dialects import mysql
+from sqlalchemy import Executable, Row, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .errors import Problem, Unavailable
 from .logging import get_logger
@@ -43,14 +40,6 @@ Out = TypeVar("Out")
 ATTEMPTS_MAX = 8
 PAUSE_FIRST_S = 0.005
 PAUSE_MAX_S = 0.5
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
 
 
 class Duplicate(Exception):
@@ -67,62 +56,6 @@ class LostRace(Problem):
 
     def __init__(self) -> None:
         super().__init__(retry_after_s=1)
-
-
-def metadata() -> MetaData:
-    """Table definitions whose constraints have the same names on every engine."""
-    return MetaData(naming_convention=NAMING)
-
-
-class Key(TypeDecorator[str]):
-    """An ASCII string compared byte by byte: ids, keys, digests, codes.
-
-    MySQL's default collation equates 'a' and 'A' and ignores trailing spaces; an id may not.
-    """
-
-    impl = String
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MySQL needs its binary collation named."""
-        return _exact(self.impl_instance, dialect, "ascii")
-
-
-class ExactText(TypeDecorator[str]):
-    """Any text, compared code point by code point."""
-
-    impl = String
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MySQL needs its binary collation named."""
-        return _exact(self.impl_instance, dialect, "utf8mb4")
-
-
-class Instant(TypeDecorator[datetime]):
-    """An instant with microseconds. Aware and UTC in Python; without a zone in the database."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MySQL drops fractions of a second unless told otherwise."""
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a naive datetime: nobody knows which instant it is."""
-        del dialect
-        if value is None:
-            return None
-        assert value.tzinfo is not None, f"{value} has no time zone"
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        del dialect
-        return None if value is None else value.replace(tzinfo=UTC)
 
 
 class ReadTx:
@@ -307,14 +240,6 @@ def async_url(url: str) -> URL:
         msg = "A SQLite database needs a file: sqlite:///path/to/file."
         raise SettingsError(msg)
     return parsed.set(drivername="sqlite+aiosqlite")
-
-
-def _exact(string: TypeEngine[Any], dialect: Dialect, charset: str) -> TypeEngine[Any]:
-    assert isinstance(string, String)
-    if dialect.name in {"mysql", "mariadb"}:
-        exact = mysql.VARCHAR(string.length, charset=charset, collation=f"{charset}_bin")
-        return dialect.type_descriptor(exact)
-    return dialect.type_descriptor(string)
 
 
 def _worse(before: Problem, now: Problem) -> Problem:

@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 
 from .clock import Clock
-from .db import Database, Instant, Key, ReadTx, Tx
+from .columns import Instant, Key
+from .db import Database, ReadTx, Tx
 from .logging import get_logger
 from .messaging import Bus, Event
 

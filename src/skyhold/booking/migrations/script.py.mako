@@ -7,7 +7,7 @@ Before: ${down_revision | comma,n}
 import sqlalchemy as sa
 from alembic import op
 
-import skyhold.kernel.db
+import skyhold.kernel.columns
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from skyhold.kernel.db import ExactText, Instant, Key, metadata
+from skyhold.kernel.columns import ExactText, Instant, Key, metadata
 from skyhold.kernel.outbox import outbox_table
 
 from .booking import BookingStatus, PassengerType

@@ -20,14 +20,7 @@ from skyhold.kernel.background import Background
 from skyhold.kernel.batcher import Batcher, Overloaded
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import (
-    Database,
-    DatabaseBusy,
-    Duplicate,
-    LostRace,
-    OutcomeUnknown,
-    Tx,
-)
+from skyhold.kernel.db import Database, DatabaseBusy, Duplicate, LostRace, OutcomeUnknown, Tx
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney

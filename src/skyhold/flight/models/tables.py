@@ -14,7 +14,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Date, ForeignKey, Inde
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from skyhold.contracts.holds import Cabin, HoldStatus
-from skyhold.kernel.db import ExactText, Instant, Key, metadata
+from skyhold.kernel.columns import ExactText, Instant, Key, metadata
 
 from .flight import FlightStatus
 

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from skyhold.contracts.holds import Cabin, HeldSegment, HoldStatus
-from skyhold.flight.models.allocation import LIVE, Claim, HoldRecord, Ledger, Move
+from skyhold.flight.models.allocation import Ledger
+from skyhold.flight.models.holds import LIVE, Claim, HoldRecord, Move
 from skyhold.flight.models.tables import HoldRow, SeatClaimRow
 from skyhold.kernel.db import LostRace, ReadTx, Tx
 

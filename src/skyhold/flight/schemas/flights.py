@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from skyhold.contracts.holds import Cabin, HoldStatus
-from skyhold.flight.models.allocation import Claim
 from skyhold.flight.models.flight import Airport, Availability, Flight, FlightStatus
+from skyhold.flight.models.holds import Claim
 from skyhold.flight.models.layout import CabinLayout, Seat
 from skyhold.kernel.money import WireMoney
 from skyhold.kernel.types import Matching

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from skyhold.contracts.holds import Hold, HoldStatus
-from skyhold.flight.models.allocation import HoldRecord
+from skyhold.flight.models.holds import HoldRecord
 from skyhold.kernel.money import WireMoney
 
 

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from skyhold.contracts.holds import HoldWanted
 from skyhold.flight.errors import HoldNotFound
-from skyhold.flight.models.allocation import (
+from skyhold.flight.models.allocation import Ledger
+from skyhold.flight.models.holds import (
     Command,
     Confirm,
     Decision,
     Expire,
     HoldRecord,
-    Ledger,
     PutHold,
     Release,
 )

@@ -18,7 +18,6 @@ from skyhold.flight.errors import (
     UnknownAirline,
     UnknownAirport,
 )
-from skyhold.flight.models.allocation import Claim
 from skyhold.flight.models.flight import (
     Airport,
     Availability,
@@ -30,6 +29,7 @@ from skyhold.flight.models.flight import (
     local_date,
     to_instant,
 )
+from skyhold.flight.models.holds import Claim
 from skyhold.flight.models.tables import fare_column
 from skyhold.flight.repositories import holds, schedule
 from skyhold.kernel.clock import Clock

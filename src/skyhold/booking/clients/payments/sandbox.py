@@ -22,7 +22,8 @@ from sqlalchemy import BigInteger, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, Duplicate, Instant, Key, LostRace, Tx, metadata
+from skyhold.kernel.columns import Instant, Key, metadata
+from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
 from skyhold.kernel.money import Money
 
 from .port import ProviderState

@@ -7,7 +7,7 @@ Before: nothing
 import sqlalchemy as sa
 from alembic import op
 
-from skyhold.kernel.db import ExactText, Instant, Key
+from skyhold.kernel.columns import ExactText, Instant, Key
 
 revision = "0001"
 down_revision = None

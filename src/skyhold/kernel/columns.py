@@ -1,0 +1,82 @@
+"""Column types that mean the same on every engine, and names for constraints."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, MetaData, String
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def metadata() -> MetaData:
+    """Table definitions whose constraints have the same names on every engine."""
+    return MetaData(naming_convention=NAMING)
+
+
+class Key(TypeDecorator[str]):
+    """An ASCII string compared byte by byte: ids, keys, digests, codes.
+
+    MySQL's default collation equates 'a' and 'A' and ignores trailing spaces; an id may not.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL needs its binary collation named."""
+        return _exact(self.impl_instance, dialect, "ascii")
+
+
+class ExactText(TypeDecorator[str]):
+    """Any text, compared code point by code point."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL needs its binary collation named."""
+        return _exact(self.impl_instance, dialect, "utf8mb4")
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant with microseconds. Aware and UTC in Python; without a zone in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL drops fractions of a second unless told otherwise."""
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive datetime: nobody knows which instant it is."""
+        del dialect
+        if value is None:
+            return None
+        assert value.tzinfo is not None, f"{value} has no time zone"
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _exact(string: TypeEngine[Any], dialect: Dialect, charset: str) -> TypeEngine[Any]:
+    assert isinstance(string, String)
+    if dialect.name in {"mysql", "mariadb"}:
+        exact = mysql.VARCHAR(string.length, charset=charset, collation=f"{charset}_bin")
+        return dialect.type_descriptor(exact)
+    return dialect.type_descriptor(string)
