@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
+
+from support.system import eventually
 
 
 async def two_flights(system):
@@ -72,3 +76,41 @@ async def test_a_flight_that_has_left_or_is_cancelled_is_not_sold(system, alice)
     )
     cancelled = await alice.book(flight)
     assert (cancelled.status, cancelled.code) == (409, "flight_cancelled")
+
+
+async def test_a_booking_of_a_flight_cancelled_meanwhile_takes_no_money(system, alice):
+    flight = await system.a_flight()
+    booking = await alice.book(flight)
+    change = {"status": "cancelled"}
+    reply = await system.flights_http.patch(
+        f"/api/v1/flights/{flight}", json=change, headers=system.staff()
+    )
+    assert reply.json()["cabins"][0]["seats_available"] == 0
+
+    refused = await alice.pay(booking)
+    assert (refused.status, refused.code) == (409, "hold_expired")
+
+    async def it_is_voided():
+        seen = await alice.get(booking)
+        return (seen["status"], seen["payment"]["status"]) == ("expired", "voided")
+
+    await eventually(it_is_voided)
+
+
+async def test_the_time_to_pay_ends_when_the_flight_leaves(system, alice):
+    flight = await system.a_flight(departs_in_h=0.1)
+    booking = await alice.book(flight)
+    departs = datetime.fromisoformat((await system.flight(flight))["departing_at"])
+    assert datetime.fromisoformat(booking["payment_required_by"]) == departs
+    system.advance(minutes=6.1)
+    refused = await alice.pay(booking)
+    assert (refused.status, refused.code) == (409, "hold_expired")
+
+
+async def test_once_the_journey_has_begun_a_paid_booking_stays(system, alice):
+    booking = await alice.book(await system.a_flight(departs_in_h=1))
+    assert (await alice.pay(booking)).status == 201
+    system.advance(minutes=61)
+    refused = await alice.cancel(booking)
+    assert (refused.status, refused.code) == (409, "departed_already")
+    assert (await alice.get(booking))["available_actions"] == []

@@ -208,7 +208,7 @@ class Ledger:
     def _settled(self, hold_id: str) -> HoldRecord | None:
         """The hold, expired if its time is up: nobody ever acts on one that only looks alive."""
         hold = self.holds.get(hold_id)
-        if hold is not None and hold.status is HoldStatus.HELD and hold.expires_at <= self.now:
+        if hold is not None and hold.is_over(self.now):
             hold = self._move(hold, HoldStatus.EXPIRED)
         return hold
 

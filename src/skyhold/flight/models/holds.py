@@ -32,6 +32,10 @@ class HoldRecord:
     expires_at: datetime
     created_at: datetime
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether its time is up although nobody has ended it yet."""
+        return self.status is HoldStatus.HELD and self.expires_at <= now
+
     def total(self) -> Money | None:
         """The price of all seats, None for a tombstone."""
         if not self.segments:

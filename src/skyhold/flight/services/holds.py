@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from skyhold.contracts.holds import HoldWanted
+from skyhold.contracts.holds import HoldStatus, HoldWanted
 from skyhold.flight.errors import HoldNotFound
 from skyhold.flight.models.allocation import Ledger
 from skyhold.flight.models.holds import (
@@ -80,7 +81,8 @@ class Holds:
             hold = (await holds.by_ids(tx, [hold_id])).get(hold_id)
         if hold is None or hold.client_id != client_id:
             raise HoldNotFound
-        return hold
+        # The sweeper may not have been there yet; nobody is told that an ended hold is alive.
+        return replace(hold, status=HoldStatus.EXPIRED) if hold.is_over(self.now()) else hold
 
     async def sweep(self) -> int:
         """End holds whose time is up, at most `sweep_max` in one call; answers how many."""
