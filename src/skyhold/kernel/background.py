@@ -30,6 +30,7 @@ class Background:
         _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
         for task in late:
             task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     @staticmethod
     async def _guard(work: Coroutine[Any, Any, None], name: str) -> None:

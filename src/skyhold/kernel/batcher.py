@@ -67,7 +67,7 @@ class Batcher(Generic[In, Out]):
 
         Raises Overloaded when the queue is full or closed, or what `run` said of this item.
         """
-        if self._closed or len(self._waiting) >= self._waiting_max:
+        if self._closed or self._is_full():
             raise Overloaded
         answer: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
@@ -95,6 +95,14 @@ class Batcher(Generic[In, Out]):
             for _, answer in (*self._out, *self._waiting):
                 answer.cancel()
             self._waiting.clear()
+
+    def _is_full(self) -> bool:
+        if len(self._waiting) < self._waiting_max:
+            return False
+        gone = [pair for pair in self._waiting if pair[1].done()]  # callers that went away
+        for pair in gone:
+            self._waiting.remove(pair)
+        return not gone
 
     def _next_batch(self) -> list[tuple[In, asyncio.Future[Out]]]:
         batch: list[tuple[In, asyncio.Future[Out]]] = []

@@ -16,7 +16,6 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.middleware.asgi import ASGITestMiddleware
 from starlette.types import ASGIApp
 from structlog.contextvars import get_contextvars
@@ -99,7 +98,7 @@ class PyreqwestTransport:
             async with asyncio.timeout(self._timeout_s):
                 reply = await request.build().send()
                 return RawReply(reply.status, bytes(await reply.bytes()))
-        except (PyreqwestError, TimeoutError) as error:
+        except Exception as error:  # the library's own, or whatever an app in this process raised
             raise Unknown(repr(error)) from error
 
     async def close(self) -> None:

@@ -226,7 +226,7 @@ def async_url(url: str) -> URL:
     """The URL with the driver this project uses. Raises SettingsError for any other database."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The address itself is not repeated: it may hold a password.
         msg = "The database's URL cannot be read; it should look like sqlite:///path/to/file."
         raise SettingsError(msg) from None

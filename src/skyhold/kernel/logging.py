@@ -10,7 +10,18 @@ from typing import Any
 import structlog
 
 # What must never be written, whatever a caller passes.
-SECRETS = frozenset({"password", "token", "payment_token", "authorization", "cookie", "secret"})
+SECRETS = frozenset(
+    {
+        "password",
+        "token",
+        "access_token",
+        "refresh_token",
+        "payment_token",
+        "authorization",
+        "cookie",
+        "secret",
+    }
+)
 
 
 def _redact(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - structlog's type

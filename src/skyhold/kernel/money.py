@@ -16,7 +16,7 @@ from iso4217 import Currency
 from pydantic import BaseModel, ConfigDict, model_validator
 
 MINOR_MAX = 10**12
-_AMOUNT = re.compile(r"(?a:\d{1,12})(?:\.(?a:\d{1,4}))?")
+_AMOUNT = re.compile(r"(?a:\d{1,13})(?:\.(?a:\d{1,4}))?")
 
 
 @cache
@@ -30,7 +30,7 @@ def decimals(currency: str) -> int:
     except ValueError:
         exponent = None
     if exponent is None:
-        msg = f"{currency!r} is not a currency code of ISO 4217"
+        msg = "the currency must be a code of ISO 4217, such as USD"
         raise ValueError(msg)
     return exponent
 
@@ -47,15 +47,15 @@ class Money:
         """Read "129.00". Raises ValueError on a sign, an exponent, or too many decimals."""
         places = decimals(currency)
         if not _AMOUNT.fullmatch(amount):
-            msg = f"{amount!r} is not an amount such as 129.00"
+            msg = "the amount must look like 129.00"
             raise ValueError(msg)
         whole, _, fraction = amount.partition(".")
         if len(fraction) > places:
-            msg = f"{currency} has {places} decimals, {amount!r} has {len(fraction)}"
+            msg = f"{currency} has {places} decimals, the amount has {len(fraction)}"
             raise ValueError(msg)
         minor = int(whole + fraction.ljust(places, "0"))
         if minor > MINOR_MAX:
-            msg = f"{amount!r} is more than this system handles"
+            msg = "the amount is more than this system handles"
             raise ValueError(msg)
         return cls(minor, currency)
 

@@ -19,8 +19,6 @@ from sqlalchemy import (
     Index,
     MetaData,
     Table,
-    and_,
-    exists,
     insert,
     select,
     update,
@@ -66,28 +64,29 @@ class Outbox:
     async def unpublished(self, tx: ReadTx, limit: int) -> list[Event]:
         """The oldest events that nobody has been told, of one subject always in sequence.
 
-        Not "id greater than the last one": ids commit out of order. A row is left for the next
-        round while an earlier one of its subject has a larger id (another process's clock).
+        Not "id greater than the last one": ids commit out of order. And not by id within a subject
+        either: another process's clock may have given a later event a smaller one. So the oldest
+        ids say whose turn it is, and each subject is told from its first untold event on.
         """
-        table, earlier = self._table, self._table.alias()
-        overtaken = exists().where(
-            and_(
-                earlier.c.subject == table.c.subject,
-                earlier.c.sequence < table.c.sequence,
-                earlier.c.id > table.c.id,
-                earlier.c.published_at.is_(None),
-            )
-        )
-        rows = await tx.rows(
-            select(table)
-            .where(table.c.published_at.is_(None), ~overtaken)
+        table = self._table
+        oldest = (
+            select(table.c.subject, table.c.id)
+            .where(table.c.published_at.is_(None))
             .order_by(table.c.id)
             .limit(limit)
         )
-        return [
+        place: dict[str, int] = {}
+        for row in await tx.rows(oldest):
+            place.setdefault(row.subject, len(place))
+        rows = await tx.rows(
+            select(table).where(table.c.published_at.is_(None), table.c.subject.in_(place))
+        )
+        events = [
             Event(row.id, row.type, row.subject, row.sequence, row.data, row.occurred_at)
             for row in rows
         ]
+        in_turn = sorted(events, key=lambda event: (place[event.subject], event.sequence))
+        return in_turn[:limit]
 
     async def mark_published(self, tx: Tx, ids: Iterable[str], at: datetime) -> int:
         """Remember that these were confirmed."""

@@ -1,0 +1,83 @@
+"""What is logged is one JSON object a line, and no secret is in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import logging
+from structlog.contextvars import bound_contextvars
+from skyhold.kernel.logging import SECRETS, configure, get_logger
+
+configure("INFO")
+log = get_logger("a.module")
+with bound_contextvars(request_id="req-7"):
+    log.info("seat.held", seat="12A", price=129)
+log.debug("too.quiet")
+log.info("login", **{name: "hunter2" for name in SECRETS})
+logging.getLogger("a.library").warning("careful: %s", "hot")
+logging.getLogger("a.library").info("with more", extra={"password": "hunter2", "port": 1})
+logging.getLogger("alembic").info("chatter")
+logging.getLogger("uvicorn.error").info("started")
+logging.getLogger("uvicorn.access").info("GET /?token=hunter2")
+try:
+    password = "hunter" + "2"
+    raise LookupError("no such seat")
+except LookupError:
+    log.exception("failed")
+"""
+
+
+@pytest.fixture(scope="module")
+def lines():
+    """What a process that is not at a terminal writes to stderr."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ended.stdout == ""
+    assert "hunter2" not in ended.stderr
+    return {line["event"]: line for line in map(json.loads, ended.stderr.splitlines())}
+
+
+def test_an_event_is_one_line_with_its_facts_and_the_requests_id(lines):
+    line = dict(lines["seat.held"])
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "seat.held",
+        "level": "info",
+        "seat": "12A",
+        "price": 129,
+        "request_id": "req-7",
+    }
+
+
+def test_a_secret_is_never_written_whoever_passes_it(lines):
+    login = lines["login"]
+    assert {login[name] for name in ("password", "token", "authorization", "secret")} == {
+        "[redacted]"
+    }
+    assert (lines["with more"]["password"], lines["with more"]["port"]) == ("[redacted]", 1)
+
+
+def test_libraries_log_in_the_same_form(lines):
+    assert lines["careful: hot"]["level"] == "warning"
+    assert "started" in lines
+
+
+def test_what_nobody_needs_is_not_written(lines):
+    assert lines.keys() == {
+        "seat.held",
+        "login",
+        "careful: hot",
+        "with more",
+        "started",
+        "failed",
+    }
+
+
+def test_an_exception_stays_within_its_line(lines):
+    assert "LookupError: no such seat" in lines["failed"]["exception"]
