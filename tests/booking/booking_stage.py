@@ -1,0 +1,301 @@
+"""The world around the booking service: a test decides what becomes of every call it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from skyhold.booking.clients.payments.sandbox import SandboxProvider
+from skyhold.booking.models.booking import Booking, BookingStatus
+from skyhold.booking.models.payment import AT_REST, Payment
+from skyhold.booking.models.tables import OUTBOX, PaymentRow
+from skyhold.booking.repositories import bookings, payments
+from skyhold.kernel.client import RawReply, Unknown
+from skyhold.kernel.db import Database
+from support.system import OneProcess, eventually
+from support.traveller import Traveller
+
+# Nobody gives up waiting only because this machine is busy just now.
+PATIENT = {"provider_timeout_s": 10, "flight_timeout_s": 8, "flight_deadline_s": 10}
+# Jobs that do not come unless a test runs them.
+IDLE = {"expiry_period_s": 3600, "relay_period_s": 3600, "sweep_period_s": 3600}
+TERMINAL = {BookingStatus.CONFIRMED, BookingStatus.EXPIRED, BookingStatus.CANCELLED}
+NOBODYS_HOLD = "018f0000-0000-7000-8000-000000000000"
+
+Go = Callable[[], Awaitable[Any]]
+Trouble = Callable[[Go], Awaitable[Any]]
+
+
+class Died(BaseException):
+    """The process is gone; nothing in it has a chance to tidy up."""
+
+
+class World:
+    """Everything the booking service calls, each call by its name.
+
+    The names: `PUT hold`, `PUT confirmation`, `DELETE hold`, `DELETE hold cancel`; `authorise`,
+    `capture`, `cancel`, `refund`; `transact`. `calls` lists those that were made.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self._troubles: list[list[Any]] = []
+
+    def on(self, pattern: str, trouble: Trouble, *, times: float = float("inf")) -> None:
+        """From now on `trouble` happens to the next so many calls whose whole name matches."""
+        self._troubles.insert(0, [re.compile(pattern), trouble, times])
+
+    def calms(self) -> None:
+        """No more trouble, and what was called is forgotten."""
+        self._troubles.clear()
+        self.calls.clear()
+
+    def made(self, pattern: str) -> int:
+        """How many calls of this name were made."""
+        return sum(re.fullmatch(pattern, name) is not None for name in self.calls)
+
+    async def call(self, name: str, go: Go) -> Any:
+        self.calls.append(name)
+        for entry in self._troubles:
+            pattern, trouble, times = entry
+            if times > 0 and pattern.fullmatch(name):
+                entry[2] -= 1
+                return await trouble(go)
+        return await go()
+
+    # What is put between the booking service and the others:
+
+    def transport(self, way: Any) -> _Line:
+        return _Line(self, way)
+
+    def provider(self, folder: Path) -> Callable[[Any], _Till]:
+        return lambda clock: _Till(self, sandbox_in(folder, clock))
+
+    def watch(self, db: Database) -> None:
+        """Let the commits of this database count as calls too."""
+        transact = db.transact
+        db.transact = lambda work: self.call("transact", lambda: transact(work))
+
+
+class _Line:
+    def __init__(self, world: World, way: Any) -> None:
+        self._world, self._way = world, way
+
+    async def send(self, method, path, headers, body):
+        what = "confirmation" if path.endswith("/confirmation") else "hold"
+        name = f"{method} {what}" + (" cancel" if "?cancel" in path else "")
+        return await self._world.call(name, lambda: self._way.send(method, path, headers, body))
+
+    async def close(self):
+        await self._way.close()
+
+
+class _Till:
+    def __init__(self, world: World, sandbox: SandboxProvider) -> None:
+        self._world, self.sandbox = world, sandbox
+
+    async def authorise(self, payment_id, amount, token):
+        go = lambda: self.sandbox.authorise(payment_id, amount, token)  # noqa: E731
+        return await self._world.call("authorise", go)
+
+    async def capture(self, payment_id):
+        return await self._world.call("capture", lambda: self.sandbox.capture(payment_id))
+
+    async def cancel(self, payment_id):
+        return await self._world.call("cancel", lambda: self.sandbox.cancel(payment_id))
+
+    async def refund(self, payment_id):
+        return await self._world.call("refund", lambda: self.sandbox.refund(payment_id))
+
+    async def get(self, payment_id):
+        return await self.sandbox.get(payment_id)
+
+    async def close(self):
+        await self.sandbox.close()
+
+
+def sandbox_in(folder: Path, clock: Any, *, slow_s: float = 0.2) -> SandboxProvider:
+    """The sandbox provider with its ledger in this folder."""
+    return SandboxProvider(Database(f"sqlite:///{folder / 'sandbox.db'}"), clock, slow_s=slow_s)
+
+
+# --- what can happen to a call ---------------------------------------------------------------
+
+
+async def lost_request(go: Go) -> Any:
+    raise Unknown("the request was lost")
+
+
+async def lost_answer(go: Go) -> Any:
+    await go()
+    raise Unknown("the answer was lost")
+
+
+async def silence(go: Go) -> Any:
+    await asyncio.Event().wait()
+
+
+def answers(it: Any) -> Trouble:
+    """The call is not carried out, and this is the answer."""
+
+    async def trouble(go: Go) -> Any:
+        return it
+
+    return trouble
+
+
+def http(status: int, body: bytes | dict[str, Any] = b"{}") -> Trouble:
+    """The flight service, or something in front of it, answers this."""
+    return answers(RawReply(status, body if isinstance(body, bytes) else json.dumps(body).encode()))
+
+
+def raises(error: BaseException) -> Trouble:
+    async def trouble(go: Go) -> Any:
+        raise error
+
+    return trouble
+
+
+def rewritten(**changes: Any) -> Trouble:
+    """The flight service's own answer, with these members changed."""
+
+    async def trouble(go: Go) -> Any:
+        reply = await go()
+        return RawReply(reply.status, json.dumps(json.loads(reply.body) | changes).encode())
+
+    return trouble
+
+
+class Gate:
+    """A trouble that makes a call wait, before it is carried out or before it is answered."""
+
+    def __init__(self, *, before: bool) -> None:
+        self.reached, self._open, self._before = asyncio.Event(), asyncio.Event(), before
+
+    def opens(self) -> None:
+        self._open.set()
+
+    async def __call__(self, go: Go) -> Any:
+        if self._before:
+            self.reached.set()
+            await self._open.wait()
+            return await go()
+        answer = await go()
+        self.reached.set()
+        await self._open.wait()
+        return answer
+
+
+class Death:
+    """A trouble that ends the process once so many calls were carried out."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+        self.came = asyncio.Event()
+
+    async def __call__(self, go: Go) -> Any:
+        if self._left > 0:
+            answer = await go()
+            self._left -= 1
+            if self._left > 0:
+                return answer
+        self._left = -1
+        self.came.set()
+        raise Died
+
+
+async def dies(world: World, calls: list[str], steps: int, work: Awaitable[Any]) -> None:
+    """Let `work` make `calls`, and let its process die once it has made so many of them."""
+    world.calms()
+    world.on(".*", death := Death(after=steps))
+    task = asyncio.ensure_future(work)
+    came = asyncio.create_task(death.came.wait())
+    await asyncio.wait({task, came}, return_when=asyncio.FIRST_COMPLETED)
+    for left in (task, came):
+        left.cancel()
+    await asyncio.gather(task, came, return_exceptions=True)
+    assert world.calls == calls[: max(steps, 1)]
+    world.calms()
+
+
+# --- looking inside --------------------------------------------------------------------------
+
+
+async def look(system: OneProcess, booking: Any) -> tuple[Booking, Payment | None]:
+    """A booking and its last payment, as they are kept."""
+    async with system.bookings.db.read() as tx:
+        found = await bookings.by_id(tx, booking["id"])
+        paid = await payments.latest(tx, [booking["id"]])
+    assert found is not None
+    return found, paid.get(booking["id"])
+
+
+async def states(system: OneProcess, booking: Any) -> tuple[str, str | None, bool]:
+    """The status of the booking, of its last payment, and whether its hold is open."""
+    found, payment = await look(system, booking)
+    return found.status.value, payment and payment.status.value, found.hold_open
+
+
+async def told(system: OneProcess, booking: Any) -> list[str]:
+    """The events of a booking, in their sequence."""
+    async with system.bookings.db.read() as tx:
+        rows = await tx.rows(
+            select(OUTBOX.c.type)
+            .where(OUTBOX.c.subject == booking["id"])
+            .order_by(OUTBOX.c.sequence)
+        )
+    return [row.type for row in rows]
+
+
+async def ledger(system: OneProcess, booking: Any) -> list[str]:
+    """What the provider has for every payment of this booking, the oldest first."""
+    async with system.bookings.db.read() as tx:
+        rows = await tx.rows(
+            select(PaymentRow.id)
+            .where(PaymentRow.booking_id == booking["id"])
+            .order_by(PaymentRow.created_at, PaymentRow.id)
+        )
+    found = [await system.bookings.provider.get(row.id) for row in rows]
+    return [state.value for state in found if state is not None]
+
+
+async def written(system: OneProcess) -> dict[str, int]:
+    """How many rows each table of the booking database has."""
+    async with system.bookings.db.read() as tx:
+        return {
+            table: await tx.scalar(select(func.count()).select_from(text(table)))
+            for table in ("users", "bookings", "passengers", "payments", "booking_outbox")
+        }
+
+
+async def in_the_end(system: OneProcess, booking: Any) -> str:
+    """How a booking ends once the jobs had their time; checks that nothing is left of the rest."""
+
+    async def at_rest() -> bool:
+        found, payment = await look(system, booking)
+        over = found.status in TERMINAL and (
+            not found.hold_open or found.status is BookingStatus.CONFIRMED
+        )
+        return over and (payment is None or payment.status in AT_REST)
+
+    await eventually(at_rest)
+    status = (await look(system, booking))[0].status
+    money = await ledger(system, booking)
+    assert money.count("captured") == (status is BookingStatus.CONFIRMED)
+    assert not {"authorized", "pending"} & set(money)
+    for segment in booking["segments"]:
+        seats = await system.seat_states(segment["flight_id"])
+        taken = "occupied" if status is BookingStatus.CONFIRMED else "available"
+        assert {seats[seat] for seat in segment["seats"]} == {taken}
+    return status.value
+
+
+def again(traveller: Traveller, system: OneProcess) -> Traveller:
+    """The same person, at the service's next life."""
+    return Traveller(system.bookings_http, traveller.token, traveller.email)
