@@ -152,6 +152,10 @@ async def test_an_exact_code_comes_before_names_that_hold_the_same_letters(get):
     assert len(found) > 10
 
 
+async def test_a_blank_question_about_airports_is_none(get):
+    assert (await get("airports", q=" ")).body == (await get("airports")).body
+
+
 async def test_an_airport_tells_its_place_and_its_time_zone(get):
     (zurich,) = (await get("airports", q="ZRH"))["data"]
     assert zurich == {
@@ -186,6 +190,7 @@ async def test_pages_give_every_airport_of_the_world_once_in_the_order_of_codes(
         ({"limit": 101}, "invalid"),
         ({"after": "?"}, "invalid_cursor"),
         ({"q": "x" * 65}, "invalid"),
+        ({"q": "\x00"}, "invalid"),
     ],
     ids=str,
 )
@@ -273,6 +278,8 @@ async def test_without_a_name_of_its_own_the_aircraft_has_that_of_its_type(post_
         ({"departing_at": "0001-01-01T00:00"}, "invalid"),
         ({"arriving_at": "9999-12-31T23:59"}, "invalid"),
         ({"departing_at": "noon"}, "invalid"),
+        ({"departing_at": 3818571300}, "invalid"),
+        ({"departing_at": "3818571300"}, "invalid"),
         ({"aircraft_name": "<script>"}, "invalid"),
         ({"status": "cancelled"}, "invalid"),
     ],

@@ -185,6 +185,16 @@ async def test_an_airline_that_is_not_known_is_added_by_its_name(load, inside):
     assert flight["airline"] == {"code": "0Z", "name": "Zéphyr Air"}
 
 
+async def test_a_row_that_is_refused_adds_no_airline_either(load, inside):
+    columns = [*COLUMNS, "airline_name"]
+    row = a_row(airline="1Z", aircraft="QQQ")
+    done = await load(a_file(f"{row},Nobody Air", columns=columns))
+    assert done.counts == (0, 0, 1)
+    async with inside.flights.db.read() as tx:
+        known = await tx.rows(select(AirlineRow).where(AirlineRow.code == "1Z"))
+    assert known == []
+
+
 async def test_the_name_of_a_known_airline_stays(load, inside):
     columns = [*COLUMNS, "airline_name"]
     done = await load(a_file(f"{a_row(number='77')},Somebody Else", columns=columns))
@@ -344,6 +354,17 @@ def test_the_command_says_in_a_sentence_why_a_file_is_no_schedule(import_file):
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("skyhold: The header line lacks: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"airline,number", gzip.compress(a_file().encode())[:-9]],
+    ids=["not packed", "cut off"],
+)
+def test_the_command_says_in_a_sentence_that_a_packed_file_is_broken(import_file, content):
+    done = import_file("week.csv.gz", content)
+    assert done.returncode == 2
+    assert "skyhold: week.csv.gz is no gzip file, or not all of it" in done.stderr
 
 
 def test_the_columns_of_the_manual_are_those_that_are_read():

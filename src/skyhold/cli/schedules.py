@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -37,7 +38,11 @@ async def import_file(settings: FlightSettings, file: Path, raw: BinaryIO) -> im
         with _progress(file.name, os.fstat(raw.fileno()).st_size) as progress:
             text = _text(raw, file)  # kept: when it goes away it closes the file beneath it
             importer = _importer(db, lambda _: progress.to(raw.tell()))
-            return await importer.run(importing.read_csv(text))
+            try:
+                return await importer.run(importing.read_csv(text))
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                msg = f"{file.name} is no gzip file, or not all of it: {error}."
+                raise importing.NotASchedule(msg) from error
 
 
 def _importer(db: Database, progress: Any) -> importing.Importer:  # noqa: ANN401

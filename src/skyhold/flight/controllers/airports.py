@@ -19,6 +19,7 @@ from skyhold.kernel.http.pages import (
     to_cursor,
 )
 from skyhold.kernel.http.problems import documented
+from skyhold.kernel.types import Matching
 
 router = APIRouter(prefix="/api/v1/airports", tags=["airports"])
 
@@ -31,7 +32,9 @@ def schedule_of(request: Request) -> Schedule:
 
 Flights = Annotated[Schedule, Depends(schedule_of)]
 SearchWords = Annotated[
-    str, Query(max_length=64, description="A code, or words of a city's or airport's name")
+    str,
+    Query(max_length=64, description="A code, or words of a city's or airport's name"),
+    Matching(r"[^\x00-\x1f\x7f]*", says="must be words"),
 ]
 
 
@@ -45,8 +48,9 @@ async def list_airports(
 ) -> Page[AirportOut]:
     """The best matches, an exact code first. Without `q` all airports, page by page."""
     start = from_cursor(after, 1)[0] if after else ""
-    found = await flights.airports(q, after=start, limit=limit)
-    more = not q and len(found) == limit
+    words = q.strip()
+    found = await flights.airports(words, after=start, limit=limit)
+    more = not words and len(found) == limit
     return Page(
         data=[AirportOut.of(airport) for airport in found],
         next=to_cursor(found[-1].code) if more else None,

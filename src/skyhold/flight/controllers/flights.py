@@ -23,6 +23,7 @@ from skyhold.flight.schemas.flights import (
     FlightOut,
     NewFlight,
     SeatMapOut,
+    WrittenOut,
 )
 from skyhold.flight.schemas.search import search_of, to_change, to_departure, to_page
 from skyhold.kernel.auth import InvalidToken
@@ -47,7 +48,7 @@ async def search_flights(
     flights: Flights,
     origin: AirportCode,
     destination: AirportCode,
-    on: Annotated[date, Query(alias="date", description="Local date of the departure")],
+    on: Annotated[date, Query(alias="date", description="Local date of the departure"), WrittenOut],
     passengers: Annotated[int, Query(ge=1, le=PARTY_MAX)] = 1,
     cabin: Cabin | None = None,
     limit: Limit = PAGE_DEFAULT,

@@ -70,7 +70,8 @@ class Ledger:
     def decide(self, command: Command) -> Decision | Problem:
         """Carry out one command. A refusal is answered, not raised.
 
-        It has changed nothing, but that a hold it touched whose time was up has expired.
+        It has changed nothing, but that a hold it touched has ended if it had to: its time was up,
+        or it was to be confirmed on a flight that is cancelled.
         """
         try:
             match command:

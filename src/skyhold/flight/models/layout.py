@@ -77,7 +77,14 @@ class Layout:
     @classmethod
     def parse(cls, cabins: Sequence[Mapping[str, Any]]) -> Layout:
         """Read the form that flight/data/README.md describes. Raises ValueError if it is wrong."""
-        layout = cls(tuple(_cabin(cabin) for cabin in cabins))
+        try:
+            layout = cls(tuple(_cabin(cabin) for cabin in cabins))
+        except KeyError as error:
+            msg = f"a cabin has no {error}"
+            raise ValueError(msg) from error
+        if len(layout.by_cabin) != len(layout.cabins):
+            msg = "a cabin occurs twice"
+            raise ValueError(msg)
         numbers = [seat.number for cabin in layout.cabins for seat in cabin.seats]
         if len(set(numbers)) != len(numbers):
             msg = "a seat number occurs twice"
@@ -131,7 +138,11 @@ def _row_numbers(ranges: str) -> Iterator[int]:
     """The numbers of "1-4,6": 1 2 3 4 6."""
     for part in ranges.split(","):
         first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)
+        rows = range(int(first), int(last or first) + 1)
+        if not rows:
+            msg = f"there are no rows {part}"
+            raise ValueError(msg)
+        yield from rows
 
 
 def _check_marks(

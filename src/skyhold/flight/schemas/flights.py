@@ -38,6 +38,17 @@ AircraftName = Annotated[
     Matching(r"[A-Za-z0-9 .,()/+'-]+", says="must be letters, digits and plain punctuation"),
 ]
 NUMBER_MAX = 9_999
+
+
+def _written_out(value: object) -> object:
+    """Not the seconds since 1970, which pydantic would take too."""
+    if isinstance(value, (int, float)) or (isinstance(value, str) and "-" not in value[1:]):
+        msg = "should look like 2026-12-01 or 2026-12-01T05:15"
+        raise ValueError(msg)
+    return value
+
+
+WrittenOut = BeforeValidator(_written_out)
 YEARS = range(2000, 2100)
 
 
@@ -209,8 +220,8 @@ class NewFlight(_In):
     number: int = Field(ge=1, le=NUMBER_MAX, strict=True)
     origin: AirportCode
     destination: AirportCode
-    departing_at: datetime = Field(examples=["2026-12-01T05:15"])
-    arriving_at: datetime = Field(examples=["2026-12-01T08:19"])
+    departing_at: Annotated[datetime, WrittenOut] = Field(examples=["2026-12-01T05:15"])
+    arriving_at: Annotated[datetime, WrittenOut] = Field(examples=["2026-12-01T08:19"])
     aircraft: AircraftCode
     aircraft_name: AircraftName | None = None
     fares: dict[Cabin, WireMoney] = Field(min_length=1)
@@ -222,8 +233,8 @@ class FlightChange(_In):
     """What may change of a flight: its times, its fares, or that it is cancelled."""
 
     status: Literal["cancelled"] | None = None
-    departing_at: datetime | None = None
-    arriving_at: datetime | None = None
+    departing_at: Annotated[datetime | None, WrittenOut] = None
+    arriving_at: Annotated[datetime | None, WrittenOut] = None
     fares: dict[Cabin, WireMoney] | None = Field(None, min_length=1)
 
     @field_validator("departing_at", "arriving_at")

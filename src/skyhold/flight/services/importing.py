@@ -110,12 +110,16 @@ class _Row(BaseModel):
     fare_economy: _Fare = None
 
     def fares(self) -> dict[Cabin, Money]:
-        amounts = {cabin: getattr(self, column) for cabin, column in FARE_COLUMNS.items()}
-        return {
-            cabin: Money.parse(amount, self.currency)
-            for cabin, amount in amounts.items()
-            if amount is not None
-        }
+        found: dict[Cabin, Money] = {}
+        for cabin, column in FARE_COLUMNS.items():
+            amount = getattr(self, column)
+            try:
+                if amount is not None:
+                    found[cabin] = Money.parse(amount, self.currency)
+            except ValueError as error:
+                msg = f"{column}: {error}"
+                raise ValueError(msg) from error
+        return found
 
 
 @dataclass
@@ -229,11 +233,10 @@ def _flight_row(
 ) -> dict[str, Any]:
     """The column values for one line of the file. Raises _Refused."""
     row = _parsed(cells)
-    if row.airline not in reference.airlines and row.airline not in names:
-        if row.airline_name is None:
-            msg = f"unknown airline {row.airline}; give its airline_name to add it"
-            raise _Refused(msg)
-        names[row.airline] = row.airline_name
+    known_airline = row.airline in reference.airlines or row.airline in names
+    if not known_airline and row.airline_name is None:
+        msg = f"unknown airline {row.airline}; give its airline_name to add it"
+        raise _Refused(msg)
     for airport in (row.origin, row.destination):
         if airport not in reference.zones:
             msg = f"unknown airport {airport}"
@@ -255,13 +258,16 @@ def _flight_row(
             aircraft_name=row.aircraft_name,
             fares=row.fares(),
         )
-        return new_row(
+        flight = new_row(
             departure, zones=reference.zones, aircraft_name=name, cabins=layout.by_cabin.keys()
         )
     except ImpossibleFlight as problem:
         raise _Refused(problem.detail) from problem
     except ValueError as error:
         raise _Refused(str(error)) from error
+    if not known_airline and row.airline_name is not None:
+        names[row.airline] = row.airline_name  # only now: a row that is refused adds nothing
+    return flight
 
 
 def _parsed(cells: Mapping[str, str]) -> _Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from skyhold.contracts.holds import PARTY_MAX, SEGMENTS_MAX, Cabin
@@ -39,6 +39,7 @@ from skyhold.kernel.money import MINOR_MAX, Money
 
 log = get_logger(__name__)
 
+FLIGHT_MAX = timedelta(hours=24)
 # The dearest journey still fits: every seat of the largest party on the most segments.
 FARE_MINOR_MAX = MINOR_MAX // (PARTY_MAX * SEGMENTS_MAX)
 
@@ -217,8 +218,7 @@ def new_row(
         raise ImpossibleFlight("The flight lands where it started.")
     departing_at = _instant(departure.departing_at, zones[departure.origin])
     arriving_at = _instant(departure.arriving_at, zones[departure.destination])
-    if arriving_at <= departing_at:
-        raise ImpossibleFlight("The flight lands before it departs.")
+    _check_times(departing_at, arriving_at)
     strange = departure.fares.keys() - cabins
     if strange:
         raise ImpossibleFlight(f"This aircraft has no {min(strange)} cabin.")
@@ -253,6 +253,13 @@ def fold(text: str) -> str:
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
 
 
+def _check_times(departing_at: datetime, arriving_at: datetime) -> None:
+    if arriving_at <= departing_at:
+        raise ImpossibleFlight("The flight lands before it departs.")
+    if arriving_at - departing_at > FLIGHT_MAX:
+        raise ImpossibleFlight("The flight takes longer than a day; is a date wrong?")
+
+
 def _check_fares(fares: Mapping[Cabin, Money]) -> None:
     if any(fare.minor > FARE_MINOR_MAX for fare in fares.values()):
         raise ImpossibleFlight("A fare is higher than this system can sell.")
@@ -265,8 +272,7 @@ def _changed_values(flight: Flight, change: Change) -> dict[str, Any]:
     if change.departing_at or change.arriving_at:
         departing_at = _instant(change.departing_at or flight.departing_at, flight.origin_zone)
         arriving_at = _instant(change.arriving_at or flight.arriving_at, flight.destination_zone)
-        if arriving_at <= departing_at:
-            raise ImpossibleFlight("The flight would land before it departs.")
+        _check_times(departing_at, arriving_at)
         values |= {
             "departing_at": departing_at,
             "arriving_at": arriving_at,
