@@ -64,12 +64,17 @@ async def test_the_migrations_make_what_the_models_say(migrated):
     assert await migrated.run_sync(differences) == []
 
 
-async def test_the_migrations_make_every_rule_of_the_models_too(migrated, tmp_path):
+@pytest.fixture
+async def modelled(tmp_path):
+    db = Database(f"sqlite:///{tmp_path / 'models.db'}")
+    await db.run_sync(Base.metadata.create_all)
+    yield db
+    await db.close()
+
+
+async def test_the_migrations_make_every_rule_of_the_models_too(migrated, modelled):
     """Alembic does not compare CHECKs, and they hold what no reader of the code may forget."""
-    modelled = Database(f"sqlite:///{tmp_path / 'models.db'}")
-    await modelled.run_sync(Base.metadata.create_all)
     assert await migrated.run_sync(rules) == await modelled.run_sync(rules)
-    await modelled.close()
 
 
 async def test_migrating_again_changes_nothing(migrated):
