@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 import structlog
-from booking_stage import IDLE, PATIENT, World
+from booking_stage import IDLE, PATIENT, World, a_traveller
 
 from support.system import one_process
 
@@ -97,12 +97,12 @@ def lives(tmp_path, template):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def alice(still):
-    return await still.traveller("Alice")
+    return await a_traveller(still, "Alice")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def bob(still):
-    return await still.traveller("Bob")
+    return await a_traveller(still, "Bob")
 
 
 @pytest_asyncio.fixture(loop_scope="module")

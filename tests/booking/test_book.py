@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from booking_stage import (
     Gate,
+    a_traveller,
     again,
     dies,
     http,
@@ -310,7 +311,7 @@ async def test_a_key_whose_holds_all_ended_is_given_up(still, alice, world, flig
 async def test_a_process_that_slept_after_its_hold_finds_the_booking_of_the_retry(lives, world):
     """Its hold has ended and another process booked anew; the unique key refuses its record."""
     async with lives(world) as sleepy, lives() as other:
-        alice, flight = await sleepy.traveller(), await sleepy.a_flight()
+        alice, flight = await a_traveller(sleepy), await sleepy.a_flight()
         world.on("transact", record := Gate(before=True), times=1)
         slow = asyncio.create_task(alice.book(flight, seats=["4A"], key="trip"))
         await record.reached.wait()
@@ -389,7 +390,7 @@ BOOKING = ["PUT hold", "transact"]
 async def test_a_process_that_dies_while_it_books_leaves_a_booking_or_nothing(lives, world):
     seats = {0: "1A", 1: "2A", 2: "3A"}
     async with lives(world) as system:
-        alice, flight = await system.traveller(), await system.a_flight()
+        alice, flight = await a_traveller(system), await system.a_flight()
         for steps, seat in seats.items():
             await dies(world, BOOKING, steps, alice.book(flight, seats=[seat]))
     async with lives() as system:
@@ -409,7 +410,7 @@ async def test_after_the_process_has_died_a_retry_with_the_key_gets_the_hold_tha
 ):
     seats = {0: "1A", 1: "2A", 2: "3A"}
     async with lives(world) as system:
-        alice, flight = await system.traveller(), await system.a_flight()
+        alice, flight = await a_traveller(system), await system.a_flight()
         user_id = await user_id_of(alice)
         for steps, seat in seats.items():
             await dies(world, BOOKING, steps, alice.book(flight, seats=[seat], key=f"trip{steps}"))

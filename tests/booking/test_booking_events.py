@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from booking_stage import look, lost_request, states, told
+from booking_stage import a_traveller, look, lost_request, states, told
 from sqlalchemy import select
 
 from skyhold.booking.models.tables import OUTBOX
@@ -202,7 +202,7 @@ async def test_a_round_is_bounded(still, alice, flight):
 
 async def test_the_service_tells_its_events_by_itself(start):
     async with start(relay_period_s=0.02, expiry_period_s=0.02) as system:
-        alice, flight = await system.traveller(), await system.a_flight()
+        alice, flight = await a_traveller(system), await system.a_flight()
         booking = await a_long_story(alice, flight)
 
         async def all_told():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from booking_stage import a_traveller
 from sqlalchemy import inspect, text, update
 
 from skyhold.booking.models.payment import AT_REST, PaymentStatus
@@ -116,7 +117,7 @@ BAD_ROWS = {
 
 async def test_the_database_itself_refuses_rows_that_cannot_be(start):
     async with start() as system:
-        alice = await system.traveller()
+        alice = await a_traveller(system)
         booking = await alice.book(await system.a_flight())
         before = (await alice.get(booking)).body
         for what, statement in BAD_ROWS.items():

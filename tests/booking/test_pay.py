@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from booking_stage import (
     Gate,
+    a_traveller,
     again,
     answers,
     dies,
@@ -27,8 +28,6 @@ from skyhold.booking.services.pay import Wish
 from skyhold.kernel.ids import new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-MONEY = {"confirmed": ["captured"], "expired": ["cancelled"]}
 
 
 # --- the deadline ----------------------------------------------------------------------------
@@ -99,14 +98,14 @@ async def test_an_expiry_that_looked_too_early_and_writes_late_has_lost(
 
 
 async def test_at_the_boundary_either_it_is_paid_or_it_expires(still, alice, flight):
-    """Twelve races of a payment with the expiry, a few milliseconds around the deadline."""
+    """Eight races of a payment with the expiry, a few milliseconds around the deadline."""
     service = still.bookings
     outcomes = Counter()
-    for race in range(12):
+    for race in range(8):
         booking = await alice.book(flight)
         kept, _ = await look(still, booking)
         ahead = (kept.payment_required_by - still.clock.now()).total_seconds()
-        still.advance(seconds=ahead - 0.012 + 0.002 * race)
+        still.advance(seconds=ahead - 0.012 + 0.003 * race)
         wish = Wish(booking["id"], "tok_visa")
         paid, *_ = await asyncio.gather(
             service.cashier.pay(kept.user_id, wish, None),
@@ -125,7 +124,7 @@ async def test_at_the_boundary_either_it_is_paid_or_it_expires(still, alice, fli
             assert (status, payment, hold_open) == ("confirmed", "captured", True)
             assert await ledger(still, booking) == ["captured"]
             await alice.cancel(booking)
-    assert sum(outcomes.values()) == 12
+    assert sum(outcomes.values()) == 8
     assert await still.seats_left(flight) == 100
 
 
@@ -460,7 +459,7 @@ async def deaths(lives, world, token, calls):
     """Bookings whose payments ended with the process, after every number of steps."""
     bookings = {}
     async with lives(world) as system:
-        alice, flight = await system.traveller(), await system.a_flight()
+        alice, flight = await a_traveller(system), await system.a_flight()
         for steps in range(len(calls) + 1):
             bookings[steps] = await alice.book(flight)
             await dies(world, calls, steps, alice.pay(bookings[steps], token))
@@ -469,7 +468,7 @@ async def deaths(lives, world, token, calls):
 
 async def test_a_retry_with_its_key_finds_what_the_dead_process_began(lives, world):
     async with lives(world) as system:
-        alice, flight = await system.traveller(), await system.a_flight()
+        alice, flight = await a_traveller(system), await system.a_flight()
         booking = await alice.book(flight)
         await dies(world, PAYING, 2, alice.pay(booking, key="pay"))
     async with lives() as system:

@@ -99,23 +99,33 @@ async def test_a_transaction_that_raises_writes_nothing(db):
     assert await notes_in(db) == []
 
 
-async def test_a_transaction_that_is_cancelled_writes_nothing_and_gives_its_connection_back(db):
-    written = asyncio.Event()
+async def test_a_caller_that_goes_away_leaves_its_transaction_to_its_end(db):
+    """Cut off inside a statement, SQLite's only write lock would stay with the dead connection."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def work(tx):
         await tx.run(note("a"))
-        written.set()
-        await asyncio.Event().wait()
+        begun.set()
+        await may_end.wait()
 
     caller = asyncio.create_task(db.transact(work))
-    await written.wait()
+    await begun.wait()
     caller.cancel()
-    await asyncio.wait([caller])
-    assert caller.cancelled()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
     assert await notes_in(db) == []
-    assert checked_out(db) == (0, 0)
+    may_end.set()
     await db.transact(lambda tx: tx.run(note("b")))
-    assert await notes_in(db) == ["b"]
+    assert await notes_in(db) == ["a", "b"]
+    assert checked_out(db) == (0, 0)
+
+
+async def test_closing_cuts_off_a_transaction_that_does_not_end(impatient):
+    caller = asyncio.create_task(impatient.transact(lambda tx: asyncio.Event().wait()))
+    await asyncio.sleep(0.01)
+    await impatient.close()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
 
 
 async def test_a_guarded_update_says_how_many_rows_it_matched(db):

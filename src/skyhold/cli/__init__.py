@@ -50,6 +50,8 @@ def serve(
         logging.configure(bookings.log_level)
         if bookings.flight_service is not None:
             console.print(f"FLIGHT_SERVICE is set: flights come from {bookings.flight_service}")
+            if demo_schedule:
+                console.print("--demo is left out: the schedule is not ours to fill.")
             _serve_booking(bookings, host, port)
             return
         port = port or bookings.port

@@ -48,13 +48,16 @@ def _refuse(sentence: str) -> None:
 
 def check_free(host: str, port: int, name: str) -> None:
     """Say so before anything else is done when somebody else has the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            msg = f"Cannot listen on {host}:{port}: {error.strerror}. {name} chooses another port."
-            raise SettingsError(msg) from error
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        msg = f"Cannot listen on {host}:{port}: {error.strerror}. {name} chooses another port."
+        raise SettingsError(msg) from error
 
 
 def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings) -> None:

@@ -99,10 +99,9 @@ class Batcher(Generic[In, Out]):
     def _is_full(self) -> bool:
         if len(self._waiting) < self._waiting_max:
             return False
-        gone = [pair for pair in self._waiting if pair[1].done()]  # callers that went away
-        for pair in gone:
-            self._waiting.remove(pair)
-        return not gone
+        # Callers that went away take their place along.
+        self._waiting = deque(pair for pair in self._waiting if not pair[1].done())
+        return len(self._waiting) >= self._waiting_max
 
     def _next_batch(self) -> list[tuple[In, asyncio.Future[Out]]]:
         batch: list[tuple[In, asyncio.Future[Out]]] = []

@@ -108,21 +108,12 @@ class Database:
     def __init__(self, url: str, *, pool_max: int = 10, wait_s: float = 5.0) -> None:
         self.url = async_url(url)
         self._wait_s = wait_s
-        self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            make_private_folder(Path(self.url.database or "").parent)
-            # SQLite has one writer at a time whatever we do. One connection for it makes the
-            # writers queue in order here instead of spinning on the file's lock.
-            self._writer = self._sqlite_engine(pool_size=1, read_only=False)
-            self._reader = self._sqlite_engine(pool_size=pool_max, read_only=True)
-        else:
-            self._writer = self._reader = create_async_engine(
-                self.url,
-                pool_size=pool_max,
-                max_overflow=0,
-                pool_timeout=wait_s,
-                hide_parameters=True,
-            )
+        self._running: set[asyncio.Task[Any]] = set()
+        make_private_folder(Path(self.url.database or "").parent)
+        # SQLite has one writer at a time whatever we do. One connection for it makes the writers
+        # queue in order here instead of spinning on the file's lock.
+        self._writer = self._sqlite_engine(pool_size=1, read_only=False)
+        self._reader = self._sqlite_engine(pool_size=pool_max, read_only=True)
 
     def _sqlite_engine(self, *, pool_size: int, read_only: bool) -> AsyncEngine:
         engine = create_async_engine(
@@ -158,9 +149,23 @@ class Database:
 
         Runs are at most ATTEMPTS_MAX, and none begins later than `wait_s` after the first. Raises
         Duplicate when a unique key refused a row, DatabaseBusy or LostRace when no run got through,
-        and whatever `work` raised; then nothing was written. Only after OutcomeUnknown, and when
-        the caller is cancelled, it may have been.
+        and whatever `work` raised; then nothing was written, unless an earlier run's outcome was
+        unknown. OutcomeUnknown says that nobody knows.
+
+        A caller that is cancelled no longer waits, but the transaction goes on to its end: one that
+        is cut off in the middle of a statement would keep SQLite's only write lock.
         """
+        running = asyncio.create_task(self._transact(work), name="transaction")
+        self._running.add(running)
+        running.add_done_callback(self._finished)
+        return await asyncio.shield(running)
+
+    def _finished(self, transaction: asyncio.Task[Any]) -> None:
+        self._running.discard(transaction)
+        if not transaction.cancelled():
+            transaction.exception()  # seen: whoever still waits for it is told, too
+
+    async def _transact(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
         failure: Problem = DatabaseBusy()
         give_up_at = time.monotonic() + self._wait_s
         for attempt in range(ATTEMPTS_MAX):
@@ -177,10 +182,12 @@ class Database:
                 failure = _worse(failure, DatabaseBusy())
                 break
             except DBAPIError as error:
-                if not is_transient(error):
+                trouble = _trouble(error)
+                if trouble is None:
                     raise
-                lost = error.connection_invalidated
-                failure = _worse(failure, OutcomeUnknown() if lost else DatabaseBusy())
+                failure = _worse(failure, trouble)
+                if not is_transient(error):
+                    break
             log.info("db.retry", attempt=attempt + 1, failure=failure.code)
         raise failure
 
@@ -203,16 +210,30 @@ class Database:
             return await connection.run_sync(work)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once transactions that nobody waits for any more have ended.
+
+        One that has not ended after `wait_s` is cut off.
+        """
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=self._wait_s)
+            for transaction in late:
+                transaction.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._writer.dispose()
-        if self._reader is not self._writer:
-            await self._reader.dispose()
+        await self._reader.dispose()
 
 
 class DatabaseBusy(Unavailable):
     """The database is busy or out of reach just now; please try again shortly."""
 
     code = "database_busy"
+
+
+class DatabaseUnwell(DatabaseBusy):
+    """The database cannot be written just now; please try again later."""
+
+    # Its disk is full, or its file read-only: somebody has to look. Nothing was written.
+    code = "database_unwell"
 
 
 class OutcomeUnknown(DatabaseBusy):
@@ -240,6 +261,16 @@ def async_url(url: str) -> URL:
         msg = "A SQLite database needs a file: sqlite:///path/to/file."
         raise SettingsError(msg)
     return parsed.set(drivername="sqlite+aiosqlite")
+
+
+def _trouble(error: DBAPIError) -> DatabaseBusy | None:
+    """What the database's trouble of the moment is called; None for a mistake of ours."""
+    name = getattr(_driver_error(error), "sqlite_errorname", "")
+    if error.connection_invalidated or name.startswith("SQLITE_IOERR"):
+        return OutcomeUnknown()
+    if name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return DatabaseUnwell()
+    return DatabaseBusy() if is_transient(error) else None
 
 
 def _worse(before: Problem, now: Problem) -> Problem:

@@ -206,6 +206,16 @@ async def postpone(tx: Tx, booking_id: str, ver: int, *, due_at: datetime) -> bo
     return moved == 1
 
 
+async def set_aside(tx: Tx, booking_id: str, *, now: datetime, due_at: datetime) -> bool:
+    """Look again at `due_at` at a row that cannot even be read, so that it does not come first."""
+    moved = await tx.run(
+        update(BookingRow)
+        .where(_id(booking_id), BookingRow.due_at <= now)
+        .values(due_at=due_at, attempts=BookingRow.attempts + 1)
+    )
+    return moved == 1
+
+
 def _id(booking_id: str) -> Any:  # noqa: ANN401 - a SQL expression
     return BookingRow.id == booking_id
 

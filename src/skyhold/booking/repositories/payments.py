@@ -121,6 +121,16 @@ async def postpone(tx: Tx, payment: Payment, *, due_at: datetime) -> bool:
     return moved == 1
 
 
+async def set_aside(tx: Tx, payment_id: str, *, now: datetime, due_at: datetime) -> bool:
+    """Look again at `due_at` at a row that cannot even be read, so that it does not come first."""
+    moved = await tx.run(
+        update(PaymentRow)
+        .where(PaymentRow.id == payment_id, PaymentRow.due_at <= now)
+        .values(due_at=due_at, attempts=PaymentRow.attempts + 1)
+    )
+    return moved == 1
+
+
 def _payment(row: Row[Any]) -> Payment:
     return Payment(
         id=row.id,

@@ -33,6 +33,7 @@ STEPS_MAX = 8
 BACKOFF_MAX_S = 3_600
 PAYING_BACKOFF_MAX_S = 15
 ALERT_AFTER_ATTEMPTS = 10
+SET_ASIDE = 8  # a row that cannot be read waits as long as after so many attempts
 
 # What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
 # captured already.
@@ -64,14 +65,17 @@ class Driver:
 
     async def advance(self, booking_id: str) -> bool:
         """One step for a booking; False when there is none, or the other side did not answer."""
-        async with self.db.read() as tx:
-            booking = await bookings.by_id(tx, booking_id)
-            if booking is None:
-                return False
-            active = booking.active_payment_id
-            payment = None if active is None else await payments.by_id(tx, active)
         now = self.clock.now()
-        step = next_step(booking, payment, now, give_up_after_s=self.give_up_after_s)
+        try:
+            booking, payment, step = await self._next(booking_id, now)
+        except Exception:
+            log.exception("booking.unreadable", booking_id=booking_id)
+            await self.db.transact(
+                lambda tx: bookings.set_aside(tx, booking_id, now=now, due_at=later(now, SET_ASIDE))
+            )
+            return False
+        if booking is None:
+            return False
         if step is None:
             if booking.due_at is not None and booking.due_at <= now:
                 puzzle = Unknown(f"due, but nothing to do for {booking.status}")
@@ -86,8 +90,16 @@ class Driver:
 
     async def advance_payment(self, payment_id: str) -> bool:
         """Void or refund a payment that is due for it; False when that is not possible yet."""
-        async with self.db.read() as tx:
-            payment = await payments.by_id(tx, payment_id)
+        now = self.clock.now()
+        try:
+            async with self.db.read() as tx:
+                payment = await payments.by_id(tx, payment_id)
+        except Exception:
+            log.exception("payment.unreadable", payment_id=payment_id)
+            await self.db.transact(
+                lambda tx: payments.set_aside(tx, payment_id, now=now, due_at=later(now, SET_ASIDE))
+            )
+            return False
         if payment is None:
             return False
         try:
@@ -102,6 +114,19 @@ class Driver:
             await self._postpone_payment(payment, error)
             return False
         return True
+
+    async def _next(
+        self, booking_id: str, now: datetime
+    ) -> tuple[Booking | None, Payment | None, Step | None]:
+        """A booking, its active payment, and what is to be done for it."""
+        async with self.db.read() as tx:
+            booking = await bookings.by_id(tx, booking_id)
+            if booking is None:
+                return None, None, None
+            active = booking.active_payment_id
+            payment = None if active is None else await payments.by_id(tx, active)
+        step = next_step(booking, payment, now, give_up_after_s=self.give_up_after_s)
+        return booking, payment, step
 
     async def _take(self, step: Step, booking: Booking, payment: Payment | None) -> None:
         if step is Step.EXPIRE:

@@ -17,10 +17,10 @@ from skyhold.booking.models.booking import Booking, BookingStatus, Passenger
 from skyhold.booking.repositories import bookings
 from skyhold.contracts.holds import Hold, HoldWanted, SegmentWanted
 from skyhold.kernel.background import Background
-from skyhold.kernel.batcher import Batcher, Overloaded
+from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, DatabaseBusy, Duplicate, LostRace, OutcomeUnknown, Tx
+from skyhold.kernel.db import Database, Duplicate, OutcomeUnknown, Tx
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney
@@ -136,6 +136,7 @@ class Booker:
         # Nobody pays for a flight that has left.
         deadline = min(deadline, hold.segments[0].departing_at)
         if deadline <= self._clock.now():
+            self._let_go(booking_id, key)
             raise HoldExpired
         booking = _held(booking_id, user_id, order, key, hold, deadline, self._clock.now())
         return await self._record(booking, order)
@@ -164,10 +165,10 @@ class Booker:
                 if known := await self._same(booking, order):
                     return known
                 booking = replace(booking, record_locator=new_locator())
-            except (Overloaded, DatabaseBusy, LostRace) as error:
-                # These say that nothing was written, except the one that says nobody knows.
-                if not isinstance(error, OutcomeUnknown):
-                    self._let_go(booking.id, booking.idempotency_key)
+            except OutcomeUnknown:
+                raise
+            except Exception:  # whatever else it was, nothing was written
+                self._let_go(booking.id, booking.idempotency_key)
                 raise
             else:
                 log.info(

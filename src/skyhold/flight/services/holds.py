@@ -96,7 +96,10 @@ class Holds:
         for hold_id, outcome in zip(due, ended, strict=True):
             if isinstance(outcome, BaseException):
                 log.error("hold.not_expired", hold_id=hold_id, error=repr(outcome))
-        expired = sum(isinstance(outcome, Decision) for outcome in ended)
+        expired = sum(
+            isinstance(outcome, Decision) and outcome.hold.status is HoldStatus.EXPIRED
+            for outcome in ended
+        )
         log.info("holds.expired", count=expired)
         return expired
 

@@ -204,6 +204,9 @@ def read_csv(lines: Iterable[str]) -> Iterator[Numbered]:
     if missing:
         msg = f"The header line lacks: {', '.join(sorted(missing))}."
         raise NotASchedule(msg)
+    if len(set(columns)) != len(columns):
+        msg = "The header line names a column twice."
+        raise NotASchedule(msg)
     if strange:
         msg = f"Unknown columns in the header line: {', '.join(sorted(strange))}."
         raise NotASchedule(msg)
