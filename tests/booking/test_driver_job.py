@@ -153,8 +153,8 @@ async def at_once(_):
 
 
 async def test_a_backlog_drains_without_pauses(start):
-    """With a long period between rounds: a round in which something moved is followed at once."""
-    async with start(expiry_period_s=30, expiry_batch_max=5) as system:
+    """It takes eight rounds and more; a pause after each of them would be half a minute."""
+    async with start(expiry_period_s=4, expiry_batch_max=5) as system:
         alice, flight = await a_traveller(system), await system.a_flight()
         booking = await alice.book(flight)
         await many_like(system, booking, 39)

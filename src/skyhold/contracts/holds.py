@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from skyhold.kernel.money import WireMoney
 from skyhold.kernel.types import Matching
@@ -89,8 +88,8 @@ class HeldSegment(BaseModel):
     flight_number: str
     origin: str
     destination: str
-    departing_at: datetime
-    arriving_at: datetime
+    departing_at: AwareDatetime
+    arriving_at: AwareDatetime
     cabin: Cabin
     seats: list[SeatNumber] = Field(min_length=1, max_length=PARTY_MAX)
     fare: WireMoney
@@ -103,6 +102,6 @@ class Hold(BaseModel):
 
     hold_id: str
     status: HoldStatus
-    expires_in_s: int | None
+    expires_in_s: int | None = Field(ge=0, le=86_400)
     segments: list[HeldSegment]
     total: WireMoney | None

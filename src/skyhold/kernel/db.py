@@ -46,6 +46,10 @@ class Duplicate(Exception):
     """A unique key refused the row: someone else wrote it first."""
 
 
+class Dangling(Exception):
+    """A foreign key refused the row: what it refers to is not there."""
+
+
 class LostRace(Problem):
     """Others were quicker, again and again; please try once more."""
 
@@ -99,6 +103,8 @@ class Tx(ReadTx):
         except IntegrityError as error:
             if is_duplicate(error):
                 raise Duplicate(str(error.orig)) from error
+            if is_dangling(error):
+                raise Dangling(str(error.orig)) from error
             raise
 
 
@@ -284,6 +290,12 @@ def is_duplicate(error: DBAPIError) -> bool:
         return False
     name = getattr(_driver_error(error), "sqlite_errorname", "")
     return name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+
+
+def is_dangling(error: DBAPIError) -> bool:
+    """Whether a foreign key refused a row."""
+    name = getattr(_driver_error(error), "sqlite_errorname", "")
+    return bool(name == "SQLITE_CONSTRAINT_FOREIGNKEY")
 
 
 def is_transient(error: DBAPIError) -> bool:

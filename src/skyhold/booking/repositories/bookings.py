@@ -188,7 +188,9 @@ async def close_hold(tx: Tx, booking_id: str) -> bool:
 
 async def forget_attempts(tx: Tx, booking_id: str) -> None:
     """Something has moved for it, so the pauses between attempts begin small again."""
-    await tx.run(update(BookingRow).where(_id(booking_id)).values(attempts=0))
+    await tx.run(
+        update(BookingRow).where(_id(booking_id)).values(attempts=0, ver=BookingRow.ver + 1)
+    )
 
 
 async def touch(tx: Tx, booking_id: str) -> None:

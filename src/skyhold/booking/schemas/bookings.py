@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from fastapi import Header, Query
-from pydantic import BaseModel, ConfigDict, Field, PastDate, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PastDate, model_validator
 
 from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType, Position
 from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
@@ -51,6 +51,14 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _written_out(value: object) -> object:
+    """Not the seconds since 1970, which would be taken for a date too."""
+    if value is not None and (not isinstance(value, str) or "-" not in value[1:]):
+        msg = "must be a date, such as 1990-12-10"
+        raise ValueError(msg)
+    return value
+
+
 class SegmentIn(_In):
     """One flight of the journey. Without `seats` the party is seated together where possible."""
 
@@ -66,7 +74,9 @@ class PassengerIn(_In):
 
     given_name: Line = Field(examples=["Ada"])
     family_name: Line = Field(examples=["Lovelace"])
-    born_on: PastDate | None = Field(None, ge=date(1900, 1, 1))
+    born_on: Annotated[PastDate | None, BeforeValidator(_written_out)] = Field(
+        None, ge=date(1900, 1, 1), examples=["1990-12-10"]
+    )
     type: PassengerType = PassengerType.ADULT
 
 

@@ -18,7 +18,7 @@ from .bookings import BookingOut, PaymentOut
 
 # A card number is 13 to 19 digits (ISO/IEC 7812), often written in groups. Only a value that is
 # nothing else counts: a long id may well have a run of digits that pass the check.
-_MAYBE_CARD = re.compile(r"\s*(?:[0-9][ -]?){12,18}[0-9]\s*")
+_MAYBE_CARD = re.compile(r"\s*(?:[0-9][ ._:-]?){12,18}[0-9]\s*")
 
 
 class NewPayment(BaseModel):
@@ -65,12 +65,12 @@ def status_of(paid: Paid) -> int:
 
 
 def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever was sent
-    """Every string and number in a JSON value, however deep."""
+    """Every string, number and member name in a JSON value, however deep."""
     waiting = [value]
     while waiting:
         match waiting.pop():
             case dict() as members:
-                waiting.extend(members.values())
+                waiting.extend((*members, *members.values()))
             case list() as items:
                 waiting.extend(items)
             case str() | int() as leaf:

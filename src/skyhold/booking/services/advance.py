@@ -310,7 +310,7 @@ class Driver:
             # While seats are held for a payment there is no time for long pauses, and an
             # authorisation that does not answer is given up when its time is over, not later.
             due_at = min(due_at, now + timedelta(seconds=PAYING_BACKOFF_MAX_S))
-            if payment.status is PaymentStatus.CREATED:
+            if step == Step.AUTHORISE:
                 give_up_at = booking.payment_required_by + timedelta(seconds=self.give_up_after_s)
                 due_at = min(due_at, max(give_up_at, now + timedelta(seconds=1)))
         await self.db.transact(

@@ -16,11 +16,12 @@ from skyhold.booking.errors import (
 from skyhold.booking.models.booking import Booking, BookingStatus, Passenger
 from skyhold.booking.repositories import bookings
 from skyhold.contracts.holds import Hold, HoldWanted, SegmentWanted
+from skyhold.kernel.auth import InvalidToken
 from skyhold.kernel.background import Background
 from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, Duplicate, OutcomeUnknown, Tx
+from skyhold.kernel.db import Dangling, Database, Duplicate, OutcomeUnknown, Tx
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney
@@ -132,7 +133,8 @@ class Booker:
         called_at = self._clock.now()
         hold = await self._hold(booking_id, order, key)
         assert hold.expires_in_s is not None, "the client refuses any other answer"
-        deadline = called_at + timedelta(seconds=hold.expires_in_s) - self._grace
+        left_s = min(hold.expires_in_s, self._hold_ttl_s)  # never more than was asked for
+        deadline = called_at + timedelta(seconds=left_s) - self._grace
         # Nobody pays for a flight that has left.
         deadline = min(deadline, hold.segments[0].departing_at)
         if deadline <= self._clock.now():
@@ -165,6 +167,9 @@ class Booker:
                 if known := await self._same(booking, order):
                     return known
                 booking = replace(booking, record_locator=new_locator())
+            except Dangling:  # the account behind the token is gone
+                self._let_go(booking.id, booking.idempotency_key)
+                raise InvalidToken from None
             except OutcomeUnknown:
                 raise
             except Exception:  # whatever else it was, nothing was written

@@ -69,9 +69,10 @@ class Cashier:
         Raises BookingNotFound, PaymentDeclined (the booking stays payable), CaptureRefused,
         HoldExpired, AlreadyCancelled, PaymentInProgress, IdempotencyKeyReused.
         """
+        booking = await self._owned(user_id, wish.booking_id)
+        # Looked up after the booking: a twin that has moved it wrote its key before.
         if key is not None and (known := await self._under_key(user_id, key, wish)):
             return await self._outcome(known.id, was_paid_before=True)
-        booking = await self._owned(user_id, wish.booking_id)
         if booking.status is BookingStatus.CONFIRMED:
             return await self._paid_before(booking)
         self._check_payable(booking)
