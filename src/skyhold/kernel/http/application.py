@@ -36,9 +36,9 @@ def application(
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    problems.install(app)
     patch_fastapi(app, docs_url="/docs")
-    app.include_router(health(ready))
     for router in routers:
         app.include_router(router)
+    app.include_router(health(ready))
+    problems.install(app)
     return app
