@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .driver_errors import error_name, is_dangling, is_duplicate, is_transient
 from .errors import Problem, Unavailable
 from .logging import get_logger
 from .settings import SettingsError, make_private_folder
@@ -271,7 +271,7 @@ def async_url(url: str) -> URL:
 
 def _trouble(error: DBAPIError) -> DatabaseBusy | None:
     """What the database's trouble of the moment is called; None for a mistake of ours."""
-    name = getattr(_driver_error(error), "sqlite_errorname", "")
+    name = error_name(error)
     if error.connection_invalidated or name.startswith("SQLITE_IOERR"):
         return OutcomeUnknown()
     if name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
@@ -282,36 +282,6 @@ def _trouble(error: DBAPIError) -> DatabaseBusy | None:
 def _worse(before: Problem, now: Problem) -> Problem:
     """The failure to tell: once one run may have committed, no later one can deny it."""
     return before if isinstance(before, OutcomeUnknown) else now
-
-
-def is_duplicate(error: DBAPIError) -> bool:
-    """Whether a unique or primary key refused a row."""
-    if not isinstance(error, IntegrityError):
-        return False
-    name = getattr(_driver_error(error), "sqlite_errorname", "")
-    return name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
-
-
-def is_dangling(error: DBAPIError) -> bool:
-    """Whether a foreign key refused a row."""
-    name = getattr(_driver_error(error), "sqlite_errorname", "")
-    return bool(name == "SQLITE_CONSTRAINT_FOREIGNKEY")
-
-
-def is_transient(error: DBAPIError) -> bool:
-    """Whether running the whole function again may well succeed."""
-    if error.connection_invalidated:
-        return True
-    name = getattr(_driver_error(error), "sqlite_errorname", "")
-    return bool(name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")))
-
-
-def _driver_error(error: DBAPIError) -> BaseException | None:
-    # The async adapter wraps the driver's exception in one of its own.
-    orig: BaseException | None = error.orig
-    while orig is not None and not isinstance(orig, sqlite3.Error):
-        orig = orig.__cause__
-    return orig
 
 
 def _pause_s(attempt: int) -> float:
