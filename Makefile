@@ -56,9 +56,11 @@ format: $(tools) ## put the code in its format and make the fixes that are safe
 
 lock: $(tools) ## write requirements/*.lock for what pyproject.toml asks
 	@$(lock) $(ARGS) --group build --output-file requirements/run.lock
+	@$(lock) $(ARGS) --extra otel --constraint requirements/run.lock \
+	    --output-file requirements/otel.lock
 	@$(lock) $(ARGS) --group dev --constraint requirements/run.lock \
-	    --output-file requirements/dev.lock
-	@echo "requirements/run.lock and requirements/dev.lock are up to date"
+	    --constraint requirements/otel.lock --output-file requirements/dev.lock
+	@echo "requirements/run.lock, otel.lock and dev.lock are up to date"
 
 clean: ## remove what these commands made; your data stays
 	@rm -rf $(venv) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

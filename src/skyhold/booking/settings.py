@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from skyhold.kernel.settings import KernelSettings, mysql_url
@@ -24,6 +26,10 @@ class BookingSettings(KernelSettings):
     )
     flight_timeout_s: float = Field(2.0, gt=0, description="One call to the flight service")
     flight_deadline_s: float = Field(5.0, gt=0, description="A call with all its repeats")
+    breaker_failures_max: int = Field(
+        5, ge=1, description="Failures in a row after which another party is left alone"
+    )
+    breaker_pause_s: float = Field(5.0, gt=0, description="For how long, before it is tried again")
     payment_window_s: int = Field(900, ge=1, le=43_200, description="Time to pay for a booking")
     hold_grace_s: int = Field(120, ge=1, le=3_600, description="How much longer its hold lives")
     give_up_after_s: int = Field(60, ge=0, description="After the window, on a silent provider")
@@ -39,6 +45,16 @@ class BookingSettings(KernelSettings):
     record_waiting_max: int = Field(5_000, ge=1, description="How many may wait to be written")
     password_waiting_max: int = Field(64, ge=1, description="How many may wait to be hashed")
     access_token_ttl_s: int = Field(600, ge=1, le=86_400)
+    worker_port: int = Field(4001, ge=1, le=65_535, description="Health and metrics of a worker")
+    mail_from: str = Field("Skyhold <bookings@skyhold.example>", description="Sender of e-mails")
+    smtp_host: str | None = Field(
+        None, description="Where e-mails go; without it they are written to DATA_DIR/mail"
+    )
+    smtp_port: int = Field(587, ge=1, le=65_535)
+    smtp_user: str | None = None
+    smtp_pass: str | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_timeout_s: float = Field(10.0, gt=0, description="One e-mail, until the server has it")
     password_pepper: str | None = Field(None, description="Keys the password hashes, 32 bytes")
     bcrypt_cost: int = Field(12, ge=BCRYPT_COST_MIN, le=16)
     cookie_secure: bool = Field(

@@ -13,6 +13,15 @@ class FlightSettings(KernelSettings):
     port: int = Field(
         3000, ge=1, le=65_535, validation_alias=AliasChoices("FLIGHT_PORT", "PORT", "port")
     )
+    worker_port: int = Field(
+        3001,
+        ge=1,
+        le=65_535,
+        validation_alias=AliasChoices("FLIGHT_WORKER_PORT", "flight_worker_port"),
+        description="Health and metrics of a worker",
+    )
+    relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
+    relay_batch_max: int = Field(200, ge=1, description="Events published in one round at most")
     database_url: str | None = Field(
         None, validation_alias=AliasChoices("FLIGHT_DATABASE_URL", "DATABASE_URL", "database_url")
     )

@@ -34,10 +34,27 @@ class KernelSettings(BaseSettings):
     jwt_secret: str | None = Field(None, description="Signs access tokens, 32 bytes or more")
     service_secret: str | None = Field(None, description="Signs calls between the services")
     clock_file: Path | None = Field(None, description="Drills only: moves time, see FileClock")
-    db_pool_max: int = Field(10, ge=1, description="Connections to the database per process")
+    db_pool_max: int = Field(10, ge=1, description="Connections per process that read")
+    db_writers_max: int = Field(
+        10, ge=1, description="Connections per process that write; SQLite has one whatever this is"
+    )
     db_wait_s: float = Field(5.0, gt=0, description="Longest wait for a connection or a lock")
-    body_bytes_max: int = Field(65_536, ge=1_024)
+    db_statement_s: float = Field(
+        15.0, gt=0, description="Longest a database server may take over one statement"
+    )
+    amqp_url: str | None = Field(
+        None, pattern=r"^amqps?://", description="RabbitMQ; without it events stay in the process"
+    )
+    publish_timeout_s: float = Field(5.0, gt=0, description="One event, until the broker has it")
+    prefetch_max: int = Field(20, ge=1, description="Events that a consumer has in hand at most")
+    delivery_limit: int = Field(
+        10, ge=1, description="How often an event is tried before it goes to the dead letters"
+    )
+    body_bytes_max: int = Field(65_536, ge=1_024, description="Longest request body, in bytes")
     drain_s: int = Field(30, ge=0, description="How long a stopping server waits for requests")
+    lame_duck_s: float = Field(
+        0.0, ge=0, description="How long it still takes new ones, while /readyz already says no"
+    )
 
 
 def secret(given: str | None, *, name: str, data_dir: Path) -> str:

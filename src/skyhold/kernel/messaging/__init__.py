@@ -1,5 +1,5 @@
 """Where published events go: the port, and the bus inside the process."""
 
-from .bus import Bus, Event, MemoryBus, log_event
+from .bus import Bus, Event, MemoryBus, Subscription, log_event
 
-__all__ = ["Bus", "Event", "MemoryBus", "log_event"]
+__all__ = ["Bus", "Event", "MemoryBus", "Subscription", "log_event"]

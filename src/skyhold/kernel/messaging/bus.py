@@ -16,7 +16,9 @@ log = get_logger(__name__)
 class Event:
     """Something that happened to `subject`.
 
-    `id` tells a repeat from a new event; `sequence` grows with every event of one subject.
+    `id` tells a repeat from a new event; `sequence` grows with every event of one subject, as its
+    `source` counts them, the service that tells of it. `request_id` and `traceparent` (W3C Trace
+    Context) say in the course of which request it happened.
     """
 
     id: str
@@ -25,6 +27,20 @@ class Event:
     sequence: int
     data: Mapping[str, Any]
     occurred_at: datetime
+    source: str = ""
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A queue that outlives its readers, and the patterns of event types that go into it.
+
+    In a pattern `*` stands for one word and `#` for any number of them: `booking.*`.
+    """
+
+    queue: str
+    keys: tuple[str, ...]
 
 
 Subscriber = Callable[[Event], Awaitable[None]]
