@@ -26,7 +26,7 @@ export PIP_USER := 0
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test check format lock clean
+.PHONY: help run test check format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ check: $(tools) ## style, types, import rules and dependencies, all of them even
 format: $(tools) ## put the code in its format and make the fixes that are safe
 	@$(bin)/ruff check --fix-only --quiet
 	@$(bin)/ruff format
+
+docs: $(tools) ## write the documents that follow from the code: settings, events
+	@$(bin)/python scripts/docs.py
 
 lock: $(tools) ## write requirements/*.lock for what pyproject.toml asks
 	@$(lock) $(ARGS) --group build --output-file requirements/run.lock

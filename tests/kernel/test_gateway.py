@@ -102,6 +102,46 @@ async def test_no_answer_is_to_be_guessed_at(http):
         assert (await http.get(path)).headers["x-content-type-options"] == "nosniff"
 
 
+# --- what else the log is told ---------------------------------------------------------------
+
+BOOKING = "018f4b6e-3d3a-7c51-9f0a-2f1f4c1f9a77"
+
+
+@pytest.mark.parametrize(
+    "baggage",
+    [
+        f"booking_id={BOOKING}",
+        f"user=7,booking_id={BOOKING}",
+        f"booking_id = {BOOKING} ; shown=no ,user=7",
+    ],
+)
+async def test_the_booking_id_in_the_baggage_is_in_every_log_line(http, baggage, logged):
+    reply = await http.get("/context", headers={"baggage": baggage, "X-Request-ID": "req-7"})
+    assert reply.json() == {"request_id": "req-7", "service": "a-service", "booking_id": BOOKING}
+    assert get_contextvars() == {}
+
+
+@pytest.mark.parametrize(
+    "baggage",
+    [
+        "",
+        "booking_id",
+        "booking_id=",
+        "booking_id=7",
+        f"booking_id={BOOKING.upper()}",
+        f"booking_id={BOOKING}x",
+        f"booking_id=%0a{BOOKING}",
+        f"Booking_id={BOOKING}",
+        f"other_booking_id={BOOKING}",
+        f"user=booking_id={BOOKING}",
+        f"user=7;booking_id={BOOKING}",
+    ],
+)
+async def test_baggage_that_is_none_of_our_ids_is_in_no_log_line(http, baggage):
+    reply = await http.get("/context", headers={"baggage": baggage})
+    assert set(reply.json()) == {"request_id", "service"}
+
+
 # --- the body limit --------------------------------------------------------------------------
 
 

@@ -47,6 +47,8 @@ OUTBOX = outbox_table(METADATA, "events")
 
 
 class Bus:
+    connected, lanes = True, 1
+
     def __init__(self, refuses=(), raises=()):
         self.told, self.refuses, self.raises = [], set(refuses), set(raises)
 
@@ -66,8 +68,9 @@ async def told(db, clock):
 
     async def tell(bus, *events, rounds=1):
         made = [Event(id, "t", on, n, {}, clock.now()) for id, on, n in events]
-        await db.transact(lambda tx: Outbox(OUTBOX).add(tx, *made))
-        relay = Relay(db, Outbox(OUTBOX), bus, clock, round_max=3)
+        outbox = Outbox(OUTBOX, source="/skyhold/test")
+        await db.transact(lambda tx: outbox.add(tx, *made))
+        relay = Relay(db, outbox, bus, clock, round_max=3)
         for _ in range(rounds):
             with suppress(ConnectionError):
                 await relay.run_once()

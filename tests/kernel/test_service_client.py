@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 from structlog.contextvars import bound_contextvars
 
+from skyhold.kernel.breaker import Breaker
 from skyhold.kernel.client import (
     ATTEMPTS_MAX,
     REPLY_BYTES_MAX,
     Busy,
+    NotTried,
     PyreqwestTransport,
     RawReply,
     Reply,
     ServiceClient,
     Unknown,
 )
+from skyhold.kernel.deadline import within
 from support.system import free_port
 
 OK = RawReply(200, b'{"status": "held"}')
@@ -66,9 +69,11 @@ def calling(pauses):
     async def pause(seconds):
         pauses.append(seconds)
 
-    def client(transport, *, deadline_s=5.0, sleep=pause):
+    def client(transport, *, deadline_s=5.0, sleep=pause, breaker=None):
         return ServiceClient(
             transport,
+            party="another",
+            breaker=breaker or Breaker("another", failures_max=1_000, pause_s=60),
             authorize=lambda: f"token-{next(numbers)}",
             deadline_s=deadline_s,
             sleep=sleep,
@@ -83,6 +88,7 @@ async def test_an_answer_is_its_status_and_its_json_object(calling):
     assert reply == Reply(201, {"status": "held", "seats": ["1A"]})
     [(method, path, headers, body)] = transport.sent
     assert (method, path, json.loads(body)) == ("PUT", "/api/v1/holds/1", {"party": 2})
+    assert 4_000 < int(headers.pop("x-deadline-ms")) <= 5_000
     assert headers == {
         "accept": "application/json",
         "content-type": "application/json",
@@ -331,3 +337,44 @@ async def test_an_answer_that_breaks_off_is_unknown(transport_to, server, reply)
     url = await server(reply)
     with pytest.raises(Unknown):
         await transport_to(url).send("GET", "/", {}, None)
+
+
+# --- the breaker, the deadline, what goes along ----------------------------------------------
+
+
+async def test_who_has_failed_again_and_again_is_not_even_asked(calling):
+    transport = ScriptedTransport([Unknown("down")])
+    client = calling(transport, breaker=Breaker("another", failures_max=2, pause_s=60))
+    for _ in range(2):
+        with pytest.raises(Unknown):
+            await client.call("GET", "/x")
+    sent = len(transport.sent)
+    with pytest.raises(NotTried):
+        await client.call("GET", "/x")
+    assert len(transport.sent) == sent == 2 * ATTEMPTS_MAX
+
+
+async def test_a_refusal_is_an_answer_and_no_failure(calling):
+    transport = ScriptedTransport([RawReply(409, b'{"code": "sold_out"}')])
+    client = calling(transport, breaker=Breaker("another", failures_max=1, pause_s=60))
+    for _ in range(3):
+        assert (await client.call("GET", "/x")).status == 409
+
+
+async def test_no_call_lasts_longer_than_the_caller_waits(calling):
+    with within(0.05), pytest.raises(Unknown, match=r"within 0\.0"):
+        await calling(SilentTransport([OK]), deadline_s=2).call("GET", "/x")
+
+
+async def test_what_is_left_of_the_time_goes_along(calling):
+    transport = ScriptedTransport([OK])
+    with within(1.5):
+        await calling(transport, deadline_s=60).call("GET", "/x")
+    assert 1_000 < int(transport.sent[0][2]["x-deadline-ms"]) <= 1_500
+
+
+async def test_the_booking_that_it_is_about_goes_along(calling):
+    transport = ScriptedTransport([OK])
+    with bound_contextvars(booking_id="018f4b6e-3d3a-7c51-9f0a-2f1f4c1f9a77"):
+        await calling(transport).call("GET", "/x")
+    assert transport.sent[0][2]["baggage"] == "booking_id=018f4b6e-3d3a-7c51-9f0a-2f1f4c1f9a77"

@@ -27,6 +27,7 @@ from skyhold.flight.wiring import FlightService
 from skyhold.flight.wiring import wire as wire_flight
 from skyhold.kernel.auth import Tokens, access_kind, service_kind
 from skyhold.kernel.clock import VirtualClock
+from skyhold.kernel.messaging import MemoryBus
 
 from .traveller import Reply, Traveller
 
@@ -179,7 +180,8 @@ async def one_process(data_dir: Path, template: Path, *, transport=None, provide
     shutil.copytree(template, data_dir, dirs_exist_ok=True)
     wanted = SETTINGS | {"data_dir": data_dir} | settings
     clock = VirtualClock()
-    flights = wire_flight(_settings(FlightSettings, wanted), clock)
+    bus = MemoryBus()
+    flights = wire_flight(_settings(FlightSettings, wanted), clock, bus=bus)
     booking_settings = _settings(BookingSettings, wanted)
     way = embedded.to_flights(flights, timeout_s=booking_settings.flight_timeout_s)
     bookings = wire_booking(
@@ -187,6 +189,7 @@ async def one_process(data_dir: Path, template: Path, *, transport=None, provide
         clock=clock,
         transport=transport(way) if transport else way,
         provider=provider(clock) if provider else None,
+        bus=bus,
     )
     app = embedded.create_app((bookings, flights))
     http = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -233,9 +236,11 @@ class Servers:
     @asynccontextmanager
     async def system(self):
         """Clients for them, in the running event loop."""
+        # A connection is given up before the server does: not closed just when a request is sent.
+        limits = httpx.Limits(max_connections=100, keepalive_expiry=2)
         async with (
-            httpx.AsyncClient(base_url=self.booking.url, timeout=60) as bookings,
-            httpx.AsyncClient(base_url=self.flight.url, timeout=60) as flights,
+            httpx.AsyncClient(base_url=self.booking.url, timeout=60, limits=limits) as bookings,
+            httpx.AsyncClient(base_url=self.flight.url, timeout=60, limits=limits) as flights,
         ):
             system = TwoProcesses(bookings, flights, self.clock_file)
             with suppress(OSError):
@@ -243,8 +248,11 @@ class Servers:
             yield system
 
 
-def start_servers(data_dir: Path) -> Servers:
-    """Start both services as separate processes and wait until they are ready."""
+def start_servers(data_dir: Path, **settings: object) -> Servers:
+    """Start both services as separate processes and wait until they are ready.
+
+    Without a `database_url` and a `flight_database_url` they run on SQLite in the data folder.
+    """
     ports = free_port(), free_port()
     environment = {name: str(value) for name, value in SETTINGS.items()} | {
         "data_dir": str(data_dir),
@@ -252,6 +260,7 @@ def start_servers(data_dir: Path) -> Servers:
         "flight_service": f"http://127.0.0.1:{ports[1]}",
         "log_level": "INFO",
     }
+    environment |= {name: str(value) for name, value in settings.items()}
     booking = start("booking", ports[0], data_dir, environment)
     flight = start("flight", ports[1], data_dir, environment)
     for server in (flight, booking):
@@ -266,7 +275,7 @@ def start(service: str, port: int, data_dir: Path, environment: dict[str, str]) 
     skyhold = Path(sys.executable).with_name("skyhold")
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [skyhold, service, "serve", "--port", str(port)],
+            [skyhold, service, "serve", "--migrate", "--port", str(port)],
             env=os.environ | {name.upper(): value for name, value in environment.items()},
             stdout=file,
             stderr=file,

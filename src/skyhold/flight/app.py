@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from skyhold.kernel import tracing
 from skyhold.kernel.errors import NotReady
 from skyhold.kernel.http.application import application
 from skyhold.kernel.http.gateway import Gateway
@@ -18,21 +20,44 @@ from .wiring import HISTORY, FlightService
 ROUTERS = (airports.router, flights.router, holds.router)
 
 
-def create_app(service: FlightService, *, owns_service: bool) -> ASGIApp:
-    """The application; with `owns_service` its lifespan starts and stops the service's jobs."""
+def create_app(service: FlightService, *, owns_service: bool, jobs: bool = True) -> ASGIApp:
+    """The application; with `owns_service` its lifespan starts and stops the service.
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if not owns_service:
-            yield
-            return
-        async with service.running():
-            yield
-
-    app = application("Skyhold flight service", ROUTERS, lifespan, lambda: check_ready(service))
+    The service then runs its jobs too, unless it is told not to.
+    """
+    lifespan = _running(service, jobs=jobs) if owns_service else _as_it_is
+    app = application(
+        "Skyhold flight service", ROUTERS, lifespan, lambda: check_ready(service), service.probes
+    )
     app.state.flight = service
     app.state.doors = service
     return Gateway(app, service="flight", body_bytes_max=service.settings.body_bytes_max)
+
+
+def create_worker(service: FlightService) -> ASGIApp:
+    """The jobs by themselves: beside them it answers how it is, and no API."""
+    lifespan = _running(service, jobs=True)
+    app = application(
+        "Skyhold flight worker", (), lifespan, lambda: check_ready(service), service.probes
+    )
+    return Gateway(app, service="flight-worker", body_bytes_max=service.settings.body_bytes_max)
+
+
+def _running(
+    service: FlightService, *, jobs: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running(jobs=jobs):
+            yield
+        await asyncio.to_thread(tracing.shutdown)  # which sends what is left
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _as_it_is(_: FastAPI) -> AsyncIterator[None]:
+    yield
 
 
 async def check_ready(service: FlightService) -> None:

@@ -11,7 +11,11 @@ class FlightSettings(KernelSettings):
     """A name with FLIGHT_ in front wins, so that both services can share one environment."""
 
     port: int = Field(
-        3000, ge=1, le=65_535, validation_alias=AliasChoices("FLIGHT_PORT", "PORT", "port")
+        3000,
+        ge=1,
+        le=65_535,
+        validation_alias=AliasChoices("FLIGHT_PORT", "PORT", "port"),
+        description="Where it listens when it runs by itself",
     )
     worker_port: int = Field(
         3001,
@@ -23,12 +27,30 @@ class FlightSettings(KernelSettings):
     relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
     relay_batch_max: int = Field(200, ge=1, description="Events published in one round at most")
     database_url: str | None = Field(
-        None, validation_alias=AliasChoices("FLIGHT_DATABASE_URL", "DATABASE_URL", "database_url")
+        None,
+        validation_alias=AliasChoices("FLIGHT_DATABASE_URL", "DATABASE_URL", "database_url"),
+        description="`mysql://`, `postgresql://` or `sqlite:///`; without it a SQLite file",
     )
-    db_host: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_HOST", "db_host"))
-    db_name: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_NAME", "db_name"))
-    db_user: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_USER", "db_user"))
-    db_pass: str | None = Field(None, validation_alias=AliasChoices("FLIGHT_DB_PASS", "db_pass"))
+    db_host: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FLIGHT_DB_HOST", "db_host"),
+        description="Means MySQL on this host; FLIGHT_DATABASE_URL wins",
+    )
+    db_name: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FLIGHT_DB_NAME", "db_name"),
+        description="With FLIGHT_DB_HOST: the database; `skyhold` if unset",
+    )
+    db_user: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FLIGHT_DB_USER", "db_user"),
+        description="With FLIGHT_DB_HOST: who logs in; `root` if unset",
+    )
+    db_pass: str | None = Field(
+        None,
+        validation_alias=AliasChoices("FLIGHT_DB_PASS", "db_pass"),
+        description="With FLIGHT_DB_HOST: the password",
+    )
     sweep_period_s: float = Field(1.0, gt=0, description="How often ended holds are swept")
     sweep_batch_max: int = Field(500, ge=1, description="How many holds one sweep ends at most")
     hold_batch_max: int = Field(128, ge=1, description="How many holds one transaction decides")

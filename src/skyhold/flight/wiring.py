@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from skyhold.contracts.events import FLIGHT
+from skyhold.contracts.queues import TOPOLOGY
 from skyhold.kernel.auth import Tokens, access_kind, service_kind
 from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
 from skyhold.kernel.jobs import Periodic
+from skyhold.kernel.logging import get_logger
+from skyhold.kernel.messaging import Bus
+from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
+from skyhold.kernel.observatory import Probe
+from skyhold.kernel.outbox import Outbox, Relay
 from skyhold.kernel.settings import secret
 
 from .jobs.sweep import sweeper
+from .models.tables import OUTBOX
+from .services.backlog import Backlog
 from .services.holds import Holds
+from .services.news import News
 from .services.schedule import Schedule
 from .settings import FlightSettings
+
+log = get_logger(__name__)
 
 HISTORY = History("flight", Path(__file__).parent / "migrations")
 
@@ -30,24 +42,48 @@ class FlightService:
     db: Database
     schedule: Schedule
     holds: Holds
-    sweeper: Periodic
+    bus: Bus | None
+    jobs: tuple[Periodic, ...]
+    probes: Mapping[str, Probe]
     access_tokens: Tokens
     service_tokens: Tokens | None
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Jobs run inside; on leaving, what waits is finished and everything is closed."""
-        self.sweeper.start()
+    async def running(self, *, jobs: bool = True) -> AsyncIterator[None]:
+        """Its jobs run inside, unless others do; on leaving, what waits is finished, all closed."""
+        if jobs:
+            await self._start_jobs()
         try:
             yield
         finally:
-            await self.sweeper.stop()
+            for job in self.jobs:
+                await job.stop()
+            if self.bus is not None:
+                await self.bus.close()
             await self.holds.close()
             await self.db.close()
 
+    async def _start_jobs(self) -> None:
+        if self.bus is None:
+            log.warning(
+                "flight.no_bus",
+                hint="AMQP_URL is not set: the booking service does not hear of flights that are "
+                "cancelled or retimed; such events wait until it is",
+            )
+        else:
+            await self.bus.start()
+        for job in self.jobs:
+            job.start()
 
-def wire(settings: FlightSettings, clock: Clock | None = None) -> FlightService:
-    """Build the service from its settings; nothing is opened or started yet."""
+
+def wire(
+    settings: FlightSettings, clock: Clock | None = None, *, bus: Bus | None = None
+) -> FlightService:
+    """Build the service from its settings; nothing is opened or started yet.
+
+    `bus` takes the place of the one that the settings name. Without any, events wait in the outbox
+    until there is one.
+    """
     clock = clock or clock_for(settings.clock_file)
     db = open_database(settings)
     holds = Holds(
@@ -57,16 +93,24 @@ def wire(settings: FlightSettings, clock: Clock | None = None) -> FlightService:
         waiting_max=settings.hold_waiting_max,
         sweep_max=settings.sweep_batch_max,
     )
+    outbox = Outbox(OUTBOX, FLIGHT)
+    bus = bus or _bus(settings)
+    jobs = [sweeper(holds, period_s=settings.sweep_period_s, batch_max=settings.sweep_batch_max)]
+    if bus is not None:
+        relay = Relay(db, outbox, bus, clock, settings.relay_batch_max)
+        jobs.append(
+            Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max)
+        )
     user_key = secret(settings.jwt_secret, name="jwt_secret", data_dir=settings.data_dir)
     service_key = secret(settings.service_secret, name="service_secret", data_dir=settings.data_dir)
     return FlightService(
         settings=settings,
         db=db,
-        schedule=Schedule(db, clock),
+        schedule=Schedule(db, clock, News(outbox, clock)),
         holds=holds,
-        sweeper=sweeper(
-            holds, period_s=settings.sweep_period_s, batch_max=settings.sweep_batch_max
-        ),
+        bus=bus,
+        jobs=tuple(jobs),
+        probes={"flight": Backlog(db, clock).look},
         access_tokens=Tokens(user_key, access_kind(ttl_s=0), clock),
         service_tokens=Tokens(service_key, service_kind("flight"), clock),
     )
@@ -74,4 +118,25 @@ def wire(settings: FlightSettings, clock: Clock | None = None) -> FlightService:
 
 def open_database(settings: FlightSettings) -> Database:
     """The flight database as the settings name it."""
-    return Database(settings.database(), pool_max=settings.db_pool_max, wait_s=settings.db_wait_s)
+    return Database(
+        settings.database(),
+        name="flight",
+        pool_max=settings.db_pool_max,
+        writers_max=settings.db_writers_max,
+        wait_s=settings.db_wait_s,
+        statement_s=settings.db_statement_s,
+    )
+
+
+def _bus(settings: FlightSettings) -> Bus | None:
+    if settings.amqp_url is None:
+        return None
+    return RabbitBus(
+        settings.amqp_url,
+        source=FLIGHT,
+        topology=TOPOLOGY,
+        publish_timeout_s=settings.publish_timeout_s,
+        prefetch_max=settings.prefetch_max,
+        delivery_limit=settings.delivery_limit,
+        prefix=settings.amqp_prefix,
+    )

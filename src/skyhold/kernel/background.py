@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from . import deadline
 from .logging import get_logger
 
 log = get_logger(__name__)
@@ -35,6 +36,7 @@ class Background:
     @staticmethod
     async def _guard(work: Coroutine[Any, Any, None], name: str) -> None:
         try:
-            await work
+            with deadline.lifted():  # whoever asked for it does not wait for it
+                await work
         except Exception as error:  # noqa: BLE001 - whatever it was, it has no other listener
             log.warning("background.failed", task=name, error=repr(error))

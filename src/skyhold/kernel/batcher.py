@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
+from . import tracing
 from .errors import Unavailable
 from .logging import get_logger
+from .metrics import Batches
 
 log = get_logger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+# An item, who waits for its result, and the trace it belongs to.
+_Entry: TypeAlias = tuple[In, asyncio.Future[Out], str | None]
 
 
 class Overloaded(Unavailable):
@@ -43,6 +48,8 @@ class Batcher(Generic[In, Out]):
     * bounds: with `waiting_max` items waiting a further one is refused with Overloaded (503);
     * cancellation of the worker itself (the loop is being torn down) cancels who waits;
     * stopping: `close` refuses new items, lets everything that waits go out, and returns.
+
+    In a trace a batch stands under the first of its items that has one, and is linked to the rest.
     """
 
     def __init__(
@@ -57,8 +64,9 @@ class Batcher(Generic[In, Out]):
         self._name = name
         self._batch_max = batch_max
         self._waiting_max = waiting_max
-        self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
-        self._out: list[tuple[In, asyncio.Future[Out]]] = []
+        self._waiting: deque[_Entry[In, Out]] = deque()
+        self._out: list[_Entry[In, Out]] = []
+        self._told = Batches(name)
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -68,9 +76,11 @@ class Batcher(Generic[In, Out]):
         Raises Overloaded when the queue is full or closed, or what `run` said of this item.
         """
         if self._closed or self._is_full():
+            self._told.refused.inc()
             raise Overloaded
         answer: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+        self._waiting.append((item, answer, tracing.current_traceparent()))
+        self._told.waiting.set(len(self._waiting))
         if self._worker is None:
             # In a context of its own: a batch belongs to no single request, in the logs either.
             self._worker = asyncio.create_task(
@@ -88,13 +98,25 @@ class Batcher(Generic[In, Out]):
         try:
             while batch := self._next_batch():
                 self._out = batch
-                await self._carry_out(batch)
+                await self._send(batch)
         finally:
             self._worker = None
             # All have their answers by now, unless this worker was cancelled.
-            for _, answer in (*self._out, *self._waiting):
+            for _, answer, _ in (*self._out, *self._waiting):
                 answer.cancel()
             self._waiting.clear()
+            self._told.waiting.set(0)
+
+    async def _send(self, batch: list[_Entry[In, Out]]) -> None:
+        began_at = time.perf_counter()
+        origins = [origin for _, _, origin in batch if origin is not None]
+        with (
+            tracing.continue_from(origins[0] if origins else None),
+            tracing.span("batch", batcher=self._name, items=len(batch), links=origins[1:]),
+        ):
+            await self._carry_out(batch)
+        self._told.items.observe(len(batch))
+        self._told.duration.observe(time.perf_counter() - began_at)
 
     def _is_full(self) -> bool:
         if len(self._waiting) < self._waiting_max:
@@ -103,27 +125,28 @@ class Batcher(Generic[In, Out]):
         self._waiting = deque(pair for pair in self._waiting if not pair[1].done())
         return len(self._waiting) >= self._waiting_max
 
-    def _next_batch(self) -> list[tuple[In, asyncio.Future[Out]]]:
-        batch: list[tuple[In, asyncio.Future[Out]]] = []
+    def _next_batch(self) -> list[_Entry[In, Out]]:
+        batch: list[_Entry[In, Out]] = []
         while self._waiting and len(batch) < self._batch_max:
-            item, answer = self._waiting.popleft()
-            if not answer.done():
-                batch.append((item, answer))
+            entry = self._waiting.popleft()
+            if not entry[1].done():
+                batch.append(entry)
+        self._told.waiting.set(len(self._waiting))
         return batch
 
-    async def _carry_out(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
+    async def _carry_out(self, batch: list[_Entry[In, Out]]) -> None:
         try:
-            results = _one_each(await self._run([item for item, _ in batch]), len(batch))
+            results = _one_each(await self._run([item for item, _, _ in batch]), len(batch))
         except Exception as error:  # noqa: BLE001 - it belongs to the callers
             if len(batch) == 1 or isinstance(error, Unavailable):
-                for _, answer in batch:
+                for _, answer, _ in batch:
                     _answer(answer, error)
                 return
             log.info("batch.split", batch=self._name, items=len(batch), error=repr(error))
             for single in batch:
                 await self._carry_out([single])
             return
-        for (_, answer), result in zip(batch, results, strict=True):
+        for (_, answer, _), result in zip(batch, results, strict=True):
             _answer(answer, result)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,18 +21,27 @@ from pyreqwest.middleware.asgi import ASGITestMiddleware
 from starlette.types import ASGIApp
 from structlog.contextvars import get_contextvars
 
+from . import tracing
+from .breaker import Breaker, LeftAlone
+from .deadline import remaining_s, within
 from .logging import get_logger
+from .metrics import Calls
 
 log = get_logger(__name__)
 
 ATTEMPTS_MAX = 3
 PAUSE_FIRST_S = 0.05
+CLIENT_ERRORS = range(400, 500)
 SERVER_ERRORS = range(500, 600)
 REPLY_BYTES_MAX = 1_048_576
 
 
 class Unknown(Exception):
     """No clear answer: lost, late, a server error, or something that makes no sense."""
+
+
+class NotTried(Unknown):
+    """The other side has not answered for a while, so it was not even asked: nothing was done."""
 
 
 class Busy(Unknown):
@@ -110,30 +120,63 @@ class ServiceClient:
     """Calls one other service.
 
     Only idempotent calls go through it, so each is tried up to ATTEMPTS_MAX times within
-    `deadline_s`: a lost answer costs a repeat. The request id of the log context goes along.
+    `deadline_s`, or what our own caller has left of patience: a lost answer costs a repeat. What is
+    left of that time goes along (X-Deadline-Ms), as do the request id and the booking id of the
+    log context (X-Request-ID, W3C Baggage) and the trace (W3C Trace Context).
     """
 
     def __init__(
         self,
         transport: Transport,
         *,
+        party: str,
+        breaker: Breaker,
         authorize: Callable[[], str],
         deadline_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._transport = transport
+        self._party = party
+        self._breaker = breaker
+        self._calls = Calls(party)
         self._authorize = authorize
         self._deadline_s = deadline_s
         self._sleep = sleep
 
     async def call(self, method: str, path: str, body: object = None) -> Reply:
-        """One idempotent call. Raises Unknown when no attempt got a clear answer in time."""
+        """One idempotent call. Raises Unknown when no attempt got a clear answer in time.
+
+        NotTried, which is an Unknown too, says that there was not even an attempt.
+        """
         content = None if body is None else json.dumps(body).encode()
+        began_at = time.perf_counter()
+        outcome = "unknown"
+        with tracing.span(f"{method} {self._party}", "client"):
+            try:
+                async with self._breaker.guard():
+                    reply = await self._in_time(method, path, content)
+            except LeftAlone as error:
+                outcome = "open"
+                msg = f"the {self._party} service is left alone for a while"
+                raise NotTried(msg) from error
+            except Busy:
+                outcome = "busy"
+                raise
+            else:
+                outcome = "refused" if reply.status in CLIENT_ERRORS else "ok"
+                return reply
+            finally:
+                self._calls.ended(outcome, time.perf_counter() - began_at)
+
+    async def _in_time(self, method: str, path: str, content: bytes | None) -> Reply:
+        patience_s = remaining_s()
+        left_s = self._deadline_s if patience_s is None else min(self._deadline_s, patience_s)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._attempts(method, path, content)
+            with within(left_s):
+                async with asyncio.timeout(left_s):
+                    return await self._attempts(method, path, content)
         except TimeoutError as error:
-            msg = f"no answer within {self._deadline_s} s"
+            msg = f"no answer within {left_s:.3g} s"
             raise Unknown(msg) from error
 
     async def close(self) -> None:
@@ -159,8 +202,14 @@ class ServiceClient:
         headers = {"accept": "application/json", "authorization": f"Bearer {self._authorize()}"}
         if content is not None:
             headers["content-type"] = "application/json"
-        if request_id := get_contextvars().get("request_id"):
+        if left_s := remaining_s():
+            headers["x-deadline-ms"] = str(max(1, int(left_s * 1000)))
+        context = get_contextvars()
+        if request_id := context.get("request_id"):
             headers["x-request-id"] = str(request_id)
+        if booking_id := context.get("booking_id"):
+            headers["baggage"] = f"booking_id={booking_id}"
+        tracing.inject(headers)
         return headers
 
 

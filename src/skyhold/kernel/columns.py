@@ -77,6 +77,11 @@ class Instant(TypeDecorator[datetime]):
 def _exact(string: TypeEngine[Any], dialect: Dialect, charset: str) -> TypeEngine[Any]:
     assert isinstance(string, String)
     if dialect.name in {"mysql", "mariadb"}:
-        exact = mysql.VARCHAR(string.length, charset=charset, collation=f"{charset}_bin")
+        # The collations with PAD, and that is every older one, ignore spaces at the end.
+        if getattr(dialect, "is_mariadb", False):
+            collation = f"{charset}_nopad_bin"
+        else:
+            charset, collation = "utf8mb4", "utf8mb4_0900_bin"  # MySQL has it for no other set
+        exact = mysql.VARCHAR(string.length, charset=charset, collation=collation)
         return dialect.type_descriptor(exact)
     return dialect.type_descriptor(string)

@@ -17,21 +17,21 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, event
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy import Executable, Row
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
-from .driver_errors import error_name, is_dangling, is_duplicate, is_transient
+from . import tracing
+from .engines import Engine, Limits, Meaning, Unsafe, engine_for
 from .errors import Problem, Unavailable
 from .logging import get_logger
-from .settings import SettingsError, make_private_folder
+from .metrics import Pool, Transactions
 
 log = get_logger(__name__)
 
@@ -43,7 +43,13 @@ PAUSE_MAX_S = 0.5
 
 
 class Duplicate(Exception):
-    """A unique key refused the row: someone else wrote it first."""
+    """A unique key refused the row: someone else wrote it first.
+
+    With `after_unknown` that may have been ourselves: an earlier run of the same function ended
+    without an answer, and may have been committed.
+    """
+
+    after_unknown = False
 
 
 class Dangling(Exception):
@@ -65,8 +71,9 @@ class LostRace(Problem):
 class ReadTx:
     """A consistent view of the database; nothing can be written through it."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, engine: Engine) -> None:
         self._connection = connection
+        self._engine = engine
 
     async def row(self, statement: Executable) -> Row[Any] | None:
         """The first row, or None."""
@@ -100,10 +107,11 @@ class Tx(ReadTx):
             if many:
                 await self._connection.execute(statement, many)
             return len(many)
-        except IntegrityError as error:
-            if is_duplicate(error):
+        except DBAPIError as error:
+            meaning = self._engine.meaning(error)
+            if meaning is Meaning.DUPLICATE:
                 raise Duplicate(str(error.orig)) from error
-            if is_dangling(error):
+            if meaning is Meaning.DANGLING:
                 raise Dangling(str(error.orig)) from error
             raise
 
@@ -111,44 +119,39 @@ class Tx(ReadTx):
 class Database:
     """One database of one service."""
 
-    def __init__(self, url: str, *, pool_max: int = 10, wait_s: float = 5.0) -> None:
-        self.url = async_url(url)
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "main",
+        pool_max: int = 10,
+        writers_max: int = 10,
+        wait_s: float = 5.0,
+        statement_s: float = 15.0,
+    ) -> None:
+        self.url, self._engine = engine_for(url)
         self._wait_s = wait_s
+        # A server that has stopped answering must not keep us: a little after its own limit, ours.
+        self._run_s = statement_s + wait_s if self._engine.is_server else None
+        self._hand_over_s = wait_s if self._engine.is_server else None
         self._running: set[asyncio.Task[Any]] = set()
-        make_private_folder(Path(self.url.database or "").parent)
-        # SQLite has one writer at a time whatever we do. One connection for it makes the writers
-        # queue in order here instead of spinning on the file's lock.
-        self._writer = self._sqlite_engine(pool_size=1, read_only=False)
-        self._reader = self._sqlite_engine(pool_size=pool_max, read_only=True)
+        pools = self._engine.pools(self.url, Limits(pool_max, writers_max, wait_s, statement_s))
+        self._writer, self._reader = pools.writer, pools.reader
+        self._transactions = Transactions(name)
+        self._metrics = {
+            pools.writer: Pool(name, "write", _pool(pools.writer).size()),
+            pools.reader: Pool(name, "read", _pool(pools.reader).size()),
+        }
 
-    def _sqlite_engine(self, *, pool_size: int, read_only: bool) -> AsyncEngine:
-        engine = create_async_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=self._wait_s,
-            hide_parameters=True,  # they are people's data, and errors go to the log
-        )
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a server's, and not a file of this machine."""
+        return self._engine.is_server
 
-        @event.listens_for(engine.sync_engine, "connect")
-        def _configure(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401
-            connection.isolation_level = None  # we say BEGIN ourselves, below
-            cursor = connection.cursor()
-            for pragma in (
-                f"busy_timeout={int(self._wait_s * 1000)}",
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                f"query_only={'ON' if read_only else 'OFF'}",
-            ):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-        return engine
+    @property
+    def checked_out(self) -> int:
+        """How many connections are in use just now."""
+        return sum(_pool(engine).checkedout() for engine in (self._writer, self._reader))
 
     async def transact(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
         """Run `work` in a transaction and commit it; on a conflict run all of it again.
@@ -161,7 +164,7 @@ class Database:
         A caller that is cancelled no longer waits, but the transaction goes on to its end: one that
         is cut off in the middle of a statement would keep SQLite's only write lock.
         """
-        running = asyncio.create_task(self._transact(work), name="transaction")
+        running = asyncio.create_task(self._observed(work), name="transaction")
         self._running.add(running)
         running.add_done_callback(self._finished)
         return await asyncio.shield(running)
@@ -171,6 +174,10 @@ class Database:
         if not transaction.cancelled():
             transaction.exception()  # seen: whoever still waits for it is told, too
 
+    async def _observed(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
+        with tracing.span("db.transaction", "client"), self._transactions.one():
+            return await self._transact(work)
+
     async def _transact(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
         failure: Problem = DatabaseBusy()
         give_up_at = time.monotonic() + self._wait_s
@@ -179,41 +186,128 @@ class Database:
                 await asyncio.sleep(_pause_s(attempt))
                 if time.monotonic() >= give_up_at:
                     break
+            self._transactions.run()
             try:
-                async with self._writer.begin() as connection:
-                    return await work(Tx(connection))
+                return await self._run(work)
             except LostRace as error:
                 failure = _worse(failure, error)
-            except PoolTimeout:
-                failure = _worse(failure, DatabaseBusy())
-                break
-            except DBAPIError as error:
-                trouble = _trouble(error)
-                if trouble is None:
-                    raise
-                failure = _worse(failure, trouble)
-                if not is_transient(error):
+            except Duplicate as error:
+                error.after_unknown = isinstance(failure, OutcomeUnknown)
+                raise
+            except DatabaseBusy as error:
+                failure = _worse(failure, error)
+                if not error.worth_another_run:
                     break
+            self._transactions.retry(failure.code)
             log.info("db.retry", attempt=attempt + 1, failure=failure.code)
         raise failure
+
+    async def _run(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
+        """One run of a transaction. Raises DatabaseBusy or one of its kinds for any trouble."""
+        async with self._connected(self._writer) as connection:
+            try:
+                async with asyncio.timeout(self._run_s), connection.begin():
+                    return await work(Tx(connection, self._engine))
+            except DBAPIError as error:
+                trouble = self._trouble(error)
+                if trouble is None:
+                    raise
+                raise trouble from error
+            except (OSError, TimeoutError) as error:  # in the middle: it may have been the COMMIT
+                await connection.invalidate()
+                raise OutcomeUnknown from error
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection from the pool. Raises NoConnection when there is none to be had."""
+        with self._metrics[engine].use() as use:
+            connection = await self._connect(engine)
+            use.got()
+            try:
+                yield connection
+            finally:
+                await self._give_back(connection)
+
+    async def _give_back(self, connection: AsyncConnection) -> None:
+        """Roll back what is not committed; who does not even answer that is thrown away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._hand_over_s):
+                await connection.close()
+
+    async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
+        try:
+            async with asyncio.timeout(self._hand_over_s):
+                return await self._connect_patiently(engine)
+        except TimeoutError as error:  # it took our greeting, and says nothing
+            raise NoConnection from error
+
+    async def _connect_patiently(self, engine: AsyncEngine) -> AsyncConnection:
+        """A server that is being restarted is waited for, as long as for a busy one."""
+        give_up_at = time.monotonic() + self._wait_s
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await engine.connect()
+            except PoolTimeout as error:
+                raise NoConnection from error
+            except (OSError, TimeoutError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and self._trouble(error) is None:
+                    raise
+                pause_s = _pause_s(attempt)
+                if attempt >= ATTEMPTS_MAX or time.monotonic() + pause_s > give_up_at:
+                    raise NoConnection from error
+            await asyncio.sleep(pause_s)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadTx]:
         """A consistent view, without any lock that a writer would wait for."""
-        try:
-            async with self._reader.connect() as connection:
-                yield ReadTx(connection)
-        except PoolTimeout as error:
-            raise DatabaseBusy from error
-        except DBAPIError as error:
-            if is_transient(error):
-                raise DatabaseBusy from error
-            raise
+        with tracing.step("db.read", "client"):
+            async with self._reading() as tx:
+                yield tx
 
-    async def run_sync(self, work: Callable[[Connection], Out]) -> Out:
-        """Run synchronous code (migrations) on a connection of its own transaction."""
-        async with self._writer.begin() as connection:
-            return await connection.run_sync(work)
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[ReadTx]:
+        async with self._connected(self._reader) as connection:
+            try:
+                async with asyncio.timeout(self._run_s):
+                    yield ReadTx(connection, self._engine)
+            except DBAPIError as error:
+                trouble = self._trouble(error)
+                if trouble is None:
+                    raise
+                # Nothing was written, so nothing is unknown when the answer is lost.
+                raise (DatabaseBusy() if trouble.worth_another_run else trouble) from error
+            except (OSError, TimeoutError) as error:
+                await connection.invalidate()
+                raise DatabaseBusy from error
+
+    async def run_sync(self, work: Callable[[Connection], Out], *, lock: str = "") -> Out:
+        """Run synchronous code (migrations) on a connection and in a transaction of its own.
+
+        With `lock` nobody else runs anything under the same lock meanwhile.
+        """
+        engine = self._engine.migrator(self.url)
+        try:
+            async with engine.begin() as connection:
+                if lock:
+                    await connection.run_sync(self._engine.lock_schema, lock)
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
+
+    async def check_settings(self) -> list[Unsafe]:
+        """Ask the server for what would break a promise of ours, and log a warning for each."""
+        unsafe = await self.run_sync(self._engine.unsafe)
+        for found in unsafe:
+            log.warning(
+                "db.unsafe",
+                setting=found.setting,
+                value=found.value,
+                wanted=found.wanted,
+                because=found.because,
+            )
+        return unsafe
 
     async def close(self) -> None:
         """Close every connection, once transactions that nobody waits for any more have ended.
@@ -228,11 +322,32 @@ class Database:
         await self._writer.dispose()
         await self._reader.dispose()
 
+    def _trouble(self, error: DBAPIError) -> DatabaseBusy | None:
+        """What the database's trouble of the moment is called; None for a mistake of ours."""
+        match self._engine.meaning(error):
+            case Meaning.LOST:
+                return OutcomeUnknown()
+            case Meaning.UNWELL:
+                return DatabaseUnwell()
+            case Meaning.CONFLICT:
+                return DatabaseBusy()
+            case _:
+                return None
+
 
 class DatabaseBusy(Unavailable):
     """The database is busy or out of reach just now; please try again shortly."""
 
     code = "database_busy"
+    worth_another_run = True
+
+
+class NoConnection(DatabaseBusy):
+    """Every connection to the database is in use, or none can be made; please try again shortly."""
+
+    # It was waited for as long as a caller may be kept waiting. Nothing was written.
+    code = "database_no_connection"
+    worth_another_run = False
 
 
 class DatabaseUnwell(DatabaseBusy):
@@ -240,6 +355,7 @@ class DatabaseUnwell(DatabaseBusy):
 
     # Its disk is full, or its file read-only: somebody has to look. Nothing was written.
     code = "database_unwell"
+    worth_another_run = False
 
 
 class OutcomeUnknown(DatabaseBusy):
@@ -249,36 +365,6 @@ class OutcomeUnknown(DatabaseBusy):
     code = "database_outcome_unknown"
 
 
-def async_url(url: str) -> URL:
-    """The URL with the driver this project uses. Raises SettingsError for any other database."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        # The address itself is not repeated: it may hold a password.
-        msg = "The database's URL cannot be read; it should look like sqlite:///path/to/file."
-        raise SettingsError(msg) from None
-    if parsed.get_backend_name() != "sqlite":
-        msg = (
-            f"{parsed.get_backend_name()} is not supported by this version, which runs on SQLite: "
-            "leave DATABASE_URL and DB_HOST unset, or use sqlite:///path/to/file."
-        )
-        raise SettingsError(msg)
-    if not parsed.database or parsed.database == ":memory:":
-        msg = "A SQLite database needs a file: sqlite:///path/to/file."
-        raise SettingsError(msg)
-    return parsed.set(drivername="sqlite+aiosqlite")
-
-
-def _trouble(error: DBAPIError) -> DatabaseBusy | None:
-    """What the database's trouble of the moment is called; None for a mistake of ours."""
-    name = error_name(error)
-    if error.connection_invalidated or name.startswith("SQLITE_IOERR"):
-        return OutcomeUnknown()
-    if name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return DatabaseUnwell()
-    return DatabaseBusy() if is_transient(error) else None
-
-
 def _worse(before: Problem, now: Problem) -> Problem:
     """The failure to tell: once one run may have committed, no later one can deny it."""
     return before if isinstance(before, OutcomeUnknown) else now
@@ -286,3 +372,9 @@ def _worse(before: Problem, now: Problem) -> Problem:
 
 def _pause_s(attempt: int) -> float:
     return random.uniform(0, min(PAUSE_MAX_S, PAUSE_FIRST_S * 2**attempt))  # noqa: S311 - jitter
+
+
+def _pool(engine: AsyncEngine) -> QueuePool:
+    pool = engine.pool
+    assert isinstance(pool, QueuePool), "every engine is given a queue of connections"
+    return pool

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from .logging import get_logger
+from .metrics import Rounds
 
 log = get_logger(__name__)
 
@@ -48,14 +49,17 @@ class Periodic:
         self._task = None
 
     async def _run(self) -> None:
+        told = Rounds(self.name)  # not before: a job that is not run here has no last success
         pause_s = self.period_s
         while not self._stopping.is_set():
             try:
                 done = await self.work()
             except Exception:
                 log.exception("job.failed", job=self.name)
+                told.failed()
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
             else:
+                told.succeeded()
                 pause_s = self.period_s
                 if done >= self.round_max:
                     continue

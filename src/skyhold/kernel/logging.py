@@ -77,6 +77,7 @@ def configure(level: str = "INFO") -> None:
     logging.getLogger("uvicorn.access").disabled = True  # kernel.http writes its own access line
     for chatty in ("aiosqlite", "alembic", "asyncio"):
         logging.getLogger(chatty).setLevel("WARNING")
+    logging.getLogger("asyncmy").setLevel("ERROR")  # it warns of names that MySQL ignores
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -30,9 +30,15 @@ class KernelSettings(BaseSettings):
     )
 
     data_dir: Path = Field(Path("data"), description="Where SQLite files and secrets are kept")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    jwt_secret: str | None = Field(None, description="Signs access tokens, 32 bytes or more")
-    service_secret: str | None = Field(None, description="Signs calls between the services")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="JSON lines on stderr, or colours on a terminal"
+    )
+    jwt_secret: str | None = Field(
+        None, description="Signs access tokens; unset, one is made in DATA_DIR"
+    )
+    service_secret: str | None = Field(
+        None, description="Signs calls between the services; unset, as above"
+    )
     clock_file: Path | None = Field(None, description="Drills only: moves time, see FileClock")
     db_pool_max: int = Field(10, ge=1, description="Connections per process that read")
     db_writers_max: int = Field(
@@ -43,12 +49,20 @@ class KernelSettings(BaseSettings):
         15.0, gt=0, description="Longest a database server may take over one statement"
     )
     amqp_url: str | None = Field(
-        None, pattern=r"^amqps?://", description="RabbitMQ; without it events stay in the process"
+        None,
+        pattern=r"^amqps?://",
+        description="RabbitMQ, `amqp://user:password@host:5672/vhost`; unset, events stay in the "
+        "process",
+    )
+    amqp_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Stands before every name on the broker, for several systems on one",
     )
     publish_timeout_s: float = Field(5.0, gt=0, description="One event, until the broker has it")
     prefetch_max: int = Field(20, ge=1, description="Events that a consumer has in hand at most")
     delivery_limit: int = Field(
-        10, ge=1, description="How often an event is tried before it goes to the dead letters"
+        50, ge=1, description="How often an event is tried before it goes to the dead letters"
     )
     body_bytes_max: int = Field(65_536, ge=1_024, description="Longest request body, in bytes")
     drain_s: int = Field(30, ge=0, description="How long a stopping server waits for requests")

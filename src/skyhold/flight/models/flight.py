@@ -42,6 +42,7 @@ class Flight:
 
     Instants are UTC; `origin_zone` and `destination_zone` are IANA names and say how they are
     shown. `fares` has one price per seat for each cabin that is sold, `layout` is the aircraft's.
+    `ver` grows with every change.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Flight:
     layout: Layout
     status: FlightStatus
     fares: Mapping[Cabin, Money]
+    ver: int = 1
 
     @property
     def flight_number(self) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from skyhold.contracts.holds import Cabin, HoldStatus
 from skyhold.kernel.columns import ExactText, Instant, Key, metadata
+from skyhold.kernel.outbox import outbox_table
 
 from .flight import FlightStatus
 
@@ -23,6 +24,9 @@ class Base(DeclarativeBase):
     """The tables of this service."""
 
     metadata = metadata()
+
+
+OUTBOX = outbox_table(Base.metadata, "flight_outbox")
 
 
 def _one_of(column: str, kinds: type[Cabin | HoldStatus | FlightStatus]) -> str:
@@ -69,7 +73,8 @@ class AircraftRow(Base):
 class FlightRow(Base):
     """One flight on one day: one row, whatever its size.
 
-    Fares stand on it, one column a cabin, in minor units; NULL means the cabin is not sold.
+    Fares stand on it, one column a cabin, in minor units; NULL means the cabin is not sold. `ver`
+    grows with every change and numbers its events.
     """
 
     __tablename__ = "flights"
@@ -90,6 +95,7 @@ class FlightRow(Base):
     fare_business: Mapped[int | None] = mapped_column(BigInteger)
     fare_premium_economy: Mapped[int | None] = mapped_column(BigInteger)
     fare_economy: Mapped[int | None] = mapped_column(BigInteger)
+    ver: Mapped[int] = mapped_column(Integer)
 
     __table_args__ = (
         Index("ix_flights_search", "origin", "destination", "departs_on", "departing_at", "id"),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, insert, select, tuple_, update
+from sqlalchemy import Row, Select, case, insert, literal, select, tuple_, update
 from sqlalchemy.orm import aliased
 
 from skyhold.contracts.holds import Cabin
@@ -19,6 +19,7 @@ from skyhold.flight.models.tables import (
     FlightRow,
     fare_column,
 )
+from skyhold.kernel.columns import Instant, Key
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
 
@@ -103,34 +104,29 @@ async def departures(
     if after is not None:
         found = found.where(
             tuple_(FlightRow.departing_at, FlightRow.id)
-            > tuple_(after.departing_at, after.flight_id)
+            > tuple_(literal(after.departing_at, Instant), literal(after.flight_id, Key))
         )
     rows = await tx.rows(found.order_by(FlightRow.departing_at, FlightRow.id).limit(limit))
     return [_flight(row) for row in rows]
 
 
 async def rows_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The flights' rows as they are kept, for comparing them with what is imported."""
+    """The flights' rows as they were added, for comparing them with what is imported."""
     rows = await tx.rows(select(FlightRow.__table__).where(FlightRow.id.in_(ids)))
-    return {row.id: dict(row._mapping) for row in rows}  # noqa: SLF001 - SQLAlchemy's public name
+    return {row.id: _columns(row) for row in rows}
 
 
 async def add_flights(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert flights, given as column values."""
-    return await tx.run(insert(FlightRow), rows)
+    return await tx.run(insert(FlightRow), [{**row, "ver": 1} for row in rows])
 
 
 async def change_flight(tx: Tx, flight: Flight, values: Mapping[str, Any]) -> bool:
-    """Change columns of a flight, unless its state or times have changed since it was read."""
+    """Change columns of a flight, unless it has changed since it was read."""
     changed = await tx.run(
         update(FlightRow)
-        .where(
-            FlightRow.id == flight.id,
-            FlightRow.status == flight.status,
-            FlightRow.departing_at == flight.departing_at,
-            FlightRow.arriving_at == flight.arriving_at,
-        )
-        .values(**values)
+        .where(FlightRow.id == flight.id, FlightRow.ver == flight.ver)
+        .values(**values, ver=FlightRow.ver + 1)
     )
     return changed == 1
 
@@ -193,7 +189,14 @@ def _flight(row: Row[Any]) -> Flight:
             for cabin in Cabin
             if (fare := getattr(row, fare_column(cabin))) is not None
         },
+        ver=row.ver,
     )
+
+
+def _columns(row: Row[Any]) -> dict[str, Any]:
+    columns = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    del columns["ver"]  # counts what happened since
+    return columns
 
 
 def _airport(row: Row[Any]) -> Airport:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from skyhold.contracts.holds import HoldStatus, HoldWanted
+from skyhold.flight import metrics
 from skyhold.flight.errors import HoldNotFound
 from skyhold.flight.models.allocation import Ledger
 from skyhold.flight.models.holds import (
@@ -108,16 +109,18 @@ class Holds:
         await self._commands.close()
 
     async def _decide(self, commands: Sequence[Command]) -> Sequence[Decision | Exception]:
-        async def decide(tx: Tx) -> Sequence[Decision | Exception]:
+        async def decide(tx: Tx) -> tuple[Ledger, Sequence[Decision | Exception]]:
             ledger = await self._ledger(tx, commands)
             decisions = [ledger.decide(command) for command in commands]
             try:
                 await holds.carry_out(tx, ledger)
             except Duplicate as error:
                 raise LostRace from error
-            return decisions
+            return ledger, decisions
 
-        return await self._db.transact(decide)
+        ledger, decisions = await self._db.transact(decide)
+        metrics.decided(ledger, decisions)
+        return decisions
 
     async def _ledger(self, tx: Tx, commands: Sequence[Command]) -> Ledger:
         """Everything these commands touch, as the database has it now."""

@@ -14,7 +14,7 @@ import airportsdata
 
 from skyhold.flight.models.layout import Layout
 from skyhold.flight.repositories import schedule
-from skyhold.kernel.db import Database, Tx
+from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
 
 from .schedule import fold
 
@@ -23,9 +23,12 @@ async def load(db: Database) -> None:
     """Add what is missing; what is there stays as it is. Doing it again changes nothing."""
 
     async def load_all(tx: Tx) -> None:
-        await schedule.add_airports(tx, _airports())
-        await schedule.add_airlines(tx, _airlines())
-        await schedule.add_aircraft(tx, _aircraft())
+        try:
+            await schedule.add_airports(tx, _airports())
+            await schedule.add_airlines(tx, _airlines())
+            await schedule.add_aircraft(tx, _aircraft())
+        except Duplicate as error:  # another process is loading the same
+            raise LostRace from error
 
     await db.transact(load_all)
 

@@ -37,6 +37,8 @@ from skyhold.kernel.db import Database, Duplicate, LostRace, ReadTx, Tx
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import MINOR_MAX, Money
 
+from .news import News
+
 log = get_logger(__name__)
 
 FLIGHT_MAX = timedelta(hours=24)
@@ -85,9 +87,10 @@ class Change:
 class Schedule:
     """Answers travellers' questions about flights and carries out what staff decide."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, news: News) -> None:
         self._db = db
         self._clock = clock
+        self._news = news
 
     async def airports(self, query: str, *, after: str, limit: int) -> list[Airport]:
         """Airports by code, city or name, the best match first; all by code without a query."""
@@ -141,7 +144,7 @@ class Schedule:
     async def add(self, departure: Departure) -> Availability:
         """Add a flight. Raises FlightExists, or a 422 problem that says what does not fit."""
 
-        async def add(tx: Tx) -> str:
+        async def add(tx: Tx) -> None:
             airports = await self._check_airports(tx, departure.origin, departure.destination)
             if departure.airline not in await schedule.airlines(tx):
                 raise UnknownAirline
@@ -155,14 +158,17 @@ class Schedule:
                 aircraft_name=name,
                 cabins=layout.by_cabin.keys(),
             )
+            written.append(row)
             await schedule.add_flights(tx, [row])
-            added: str = row["id"]
-            return added
 
+        written: list[dict[str, Any]] = []
         try:
-            added = await self._db.transact(add)
-        except Duplicate:
-            raise FlightExists from None
+            await self._db.transact(add)
+        except Duplicate as error:
+            # It may be this very flight, committed by a run that got no answer.
+            if not (error.after_unknown and await self._is_there(written[-1])):
+                raise FlightExists from None
+        added: str = written[-1]["id"]
         log.info("flight.added", flight_id=added)
         return await self.flight(added)
 
@@ -178,12 +184,19 @@ class Schedule:
             if flight.status is FlightStatus.CANCELLED and not change.cancel:
                 raise FlightCancelled
             values = _changed_values(flight, change)
-            if values and not await schedule.change_flight(tx, flight, values):
+            if not values:
+                return
+            if not await schedule.change_flight(tx, flight, values):
                 raise LostRace
+            await self._news.tell(tx, flight, await self._known(tx, flight_id))
 
         await self._db.transact(apply)
         log.info("flight.changed", flight_id=flight_id, cancelled=change.cancel)
         return await self.flight(flight_id)
+
+    async def _is_there(self, row: Mapping[str, Any]) -> bool:
+        async with self._db.read() as tx:
+            return (await schedule.rows_by_id(tx, [row["id"]])).get(row["id"]) == row
 
     @staticmethod
     async def _known(tx: ReadTx, flight_id: str) -> Flight:
@@ -285,7 +298,19 @@ def _changed_values(flight: Flight, change: Change) -> dict[str, Any]:
         if fare.currency not in {known.currency for known in flight.fares.values()}:
             raise ImpossibleFlight("A flight keeps its currency.")
         values[fare_column(cabin)] = fare.minor
-    return values
+    return {name: value for name, value in values.items() if value != _present(flight, name)}
+
+
+def _present(flight: Flight, column: str) -> Any:  # noqa: ANN401 - a column of any type
+    """What a column of the flight holds now."""
+    present: dict[str, Any] = {
+        "status": flight.status.value,
+        "departing_at": flight.departing_at,
+        "arriving_at": flight.arriving_at,
+        "departs_on": local_date(flight.departing_at, flight.origin_zone),
+        **{fare_column(cabin): fare.minor for cabin, fare in flight.fares.items()},
+    }
+    return present.get(column)
 
 
 def _instant(at: datetime, zone: str) -> datetime:

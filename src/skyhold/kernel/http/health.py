@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from skyhold.kernel.errors import NotReady
 
+from .draining import STATE
 from .problems import documented
 
 
@@ -28,6 +29,8 @@ def health(ready: Callable[[], Awaitable[None]]) -> APIRouter:
 
     @router.get("/readyz", summary="The process can serve requests", responses=documented(NotReady))
     async def readyz() -> Health:
+        if STATE.on:
+            raise NotReady("The process is stopping.")
         await ready()
         return Health()
 

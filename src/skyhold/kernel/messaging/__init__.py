@@ -1,5 +1,8 @@
-"""Where published events go: the port, and the bus inside the process."""
+"""Where published events go: the port, and the bus inside the process.
 
-from .bus import Bus, Event, MemoryBus, Subscription, log_event
+The bus between processes is in `rabbit`, which is imported only where it is used.
+"""
 
-__all__ = ["Bus", "Event", "MemoryBus", "Subscription", "log_event"]
+from .bus import Bus, Event, Handler, MemoryBus, Subscription, log_event
+
+__all__ = ["Bus", "Event", "Handler", "MemoryBus", "Subscription", "log_event"]

@@ -1,0 +1,173 @@
+"""MySQL and MariaDB, through asyncmy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from skyhold.kernel.settings import SettingsError
+
+from .engine import Limits, Meaning, Pools, Unsafe
+from .servers import CONNECT_S, Doubt, pooled, single
+
+MIGRATION_WAIT_S = 60
+STRICT = (
+    "STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
+
+# https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html and, for 1020 under
+# innodb_snapshot_isolation, MariaDB's; 9007 and 8028 are TiDB's write conflict and schema change.
+_MEANINGS = {
+    1062: Meaning.DUPLICATE,
+    1452: Meaning.DANGLING,  # what the row refers to is not there
+    1451: Meaning.DANGLING,  # others refer to the row
+    1020: Meaning.CONFLICT,  # the record has changed since it was read
+    1040: Meaning.CONFLICT,  # too many connections
+    1047: Meaning.CONFLICT,  # Galera: this node is not ready
+    1203: Meaning.CONFLICT,  # too many connections of this user
+    1205: Meaning.CONFLICT,  # waited too long for a lock
+    1213: Meaning.CONFLICT,  # a deadlock; with Galera also a conflict at COMMIT
+    3024: Meaning.CONFLICT,  # MySQL: the statement took too long
+    1969: Meaning.CONFLICT,  # MariaDB: the statement took too long
+    8028: Meaning.CONFLICT,
+    9007: Meaning.CONFLICT,
+    1021: Meaning.UNWELL,  # the disk is full
+    1114: Meaning.UNWELL,  # the table is full
+    1290: Meaning.UNWELL,  # read-only
+    1792: Meaning.UNWELL,  # a read-only transaction
+    1836: Meaning.UNWELL,  # running in read-only mode
+    1053: Meaning.LOST,  # shutting down
+    1927: Meaning.LOST,  # the connection was killed
+    2002: Meaning.LOST,  # cannot connect
+    2003: Meaning.LOST,  # (the same, over TCP)
+    2006: Meaning.LOST,  # the server has gone away
+    2013: Meaning.LOST,  # the connection broke during the query
+    2014: Meaning.LOST,  # out of step
+    2055: Meaning.LOST,  # the connection broke
+}
+
+
+class MySQL:
+    """READ COMMITTED and strict mode on every connection; snapshots for readers."""
+
+    is_server = True
+
+    def pools(self, url: URL, limits: Limits) -> Pools:
+        """Writers see what is committed, statement by statement; readers one snapshot."""
+        doubt = Doubt()
+        writer = pooled(
+            url,
+            limits,
+            size=limits.writers_max,
+            isolation="READ COMMITTED",
+            connect_args=_CONNECT,
+            doubt=doubt,
+        )
+        reader = pooled(
+            url,
+            limits,
+            size=limits.readers_max,
+            isolation="REPEATABLE READ",
+            connect_args=_CONNECT,
+            doubt=doubt,
+        )
+        _configure(writer, limits)
+        _configure(reader, limits, "SESSION TRANSACTION READ ONLY")
+        return Pools(writer, reader)
+
+    def migrator(self, url: URL) -> AsyncEngine:
+        """A connection whose statements may take their time."""
+        engine = single(url, connect_args=_CONNECT)
+        unlimited = Limits(1, 1, wait_s=MIGRATION_WAIT_S, statement_s=0)
+        _configure(engine, unlimited)
+        return engine
+
+    def lock_schema(self, connection: Connection, name: str) -> None:
+        """A named lock of the server's; schema changes commit by themselves."""
+        lock = text("SELECT GET_LOCK(:name, :wait_s)")
+        if connection.scalar(lock, {"name": name, "wait_s": MIGRATION_WAIT_S}) != 1:
+            msg = f"Another process has been migrating for {MIGRATION_WAIT_S} s; try again later."
+            raise SettingsError(msg)
+
+    def meaning(self, error: DBAPIError) -> Meaning:
+        """By the server's or the client library's error number."""
+        code = _code(error)
+        if error.connection_invalidated:
+            return Meaning.LOST
+        return _MEANINGS.get(code, Meaning.OTHER)
+
+    def unsafe(self, connection: Connection) -> list[Unsafe]:
+        """Durable commits, and engines that know transactions."""
+        found = _variables(connection)
+        return [
+            Unsafe(name, found[name], wanted, because)
+            for name, wanted, because in _WANTED
+            if name in found and found[name].upper() not in wanted.split(" or ")
+        ] + _unsafe_binlog(found)
+
+
+_CONNECT: dict[str, Any] = {"charset": "utf8mb4", "connect_timeout": CONNECT_S}
+_WANTED = (
+    (
+        "innodb_flush_log_at_trx_commit",
+        "1",
+        "a booking that was acknowledged can be lost when the server loses power",
+    ),
+    ("innodb_doublewrite", "ON or 1", "a page that is half written cannot be repaired"),
+    ("innodb_force_recovery", "0", "the server is in recovery mode"),
+    ("read_only", "OFF or 0", "nothing can be written"),
+)
+
+
+def _unsafe_binlog(found: dict[str, str]) -> list[Unsafe]:
+    if found.get("log_bin", "OFF").upper() in {"OFF", "0"} or found.get("sync_binlog") == "1":
+        return []
+    because = "replicas and point-in-time recovery can miss bookings after a power loss"
+    return [Unsafe("sync_binlog", found.get("sync_binlog", ""), "1", because)]
+
+
+def _variables(connection: Connection) -> dict[str, str]:
+    names = (*(name for name, _, _ in _WANTED), "log_bin", "sync_binlog")
+    listed = ", ".join(f"'{name}'" for name in names)
+    rows = connection.execute(text(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})"))
+    return {str(row[0]).lower(): str(row[1]) for row in rows}
+
+
+def _code(error: DBAPIError) -> int:
+    args = getattr(error.orig, "args", ())
+    return args[0] if args and isinstance(args[0], int) else 0
+
+
+def _configure(engine: AsyncEngine, limits: Limits, *more: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _session(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's own
+        cursor = connection.cursor()
+        # Not every server knows all of these; the first question is which.
+        optional = {
+            "innodb_snapshot_isolation": "ON",  # MariaDB: a stale read cannot be written over
+            "max_statement_time": f"{limits.statement_s:g}",  # MariaDB, seconds
+            "max_execution_time": f"{limits.statement_s * 1000:.0f}",  # MySQL, milliseconds
+            "wsrep_sync_wait": "3",  # Galera: reads and writes see what was committed elsewhere
+        }
+        listed = ", ".join(f"'{name}'" for name in optional)
+        cursor.execute(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({listed})")
+        known = {str(row[0]).lower() for row in cursor.fetchall()}
+        lock_wait_s = max(1, round(limits.wait_s))
+        settings = [
+            f"sql_mode='{STRICT}'",
+            "time_zone='+00:00'",
+            "default_storage_engine=InnoDB",
+            f"innodb_lock_wait_timeout={lock_wait_s}",
+            f"lock_wait_timeout={lock_wait_s}",
+            *(f"{name}={value}" for name, value in optional.items() if name in known),
+        ]
+        cursor.execute("SET SESSION " + ", SESSION ".join(settings))
+        for setting in more:
+            cursor.execute(f"SET {setting}")
+        cursor.close()

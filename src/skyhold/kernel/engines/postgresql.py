@@ -1,0 +1,116 @@
+"""PostgreSQL, through asyncpg."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from .engine import Limits, Meaning, Pools, Unsafe
+from .servers import CONNECT_S, Doubt, pooled, single
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_MEANINGS = {
+    "23505": Meaning.DUPLICATE,
+    "23503": Meaning.DANGLING,
+    "40001": Meaning.CONFLICT,  # serialization_failure
+    "40P01": Meaning.CONFLICT,  # deadlock_detected
+    "55P03": Meaning.CONFLICT,  # lock_not_available
+    "57014": Meaning.CONFLICT,  # query_canceled: it took too long
+    "53300": Meaning.CONFLICT,  # too_many_connections
+    "57P03": Meaning.CONFLICT,  # cannot_connect_now: it is starting
+    "53100": Meaning.UNWELL,  # disk_full
+    "53200": Meaning.UNWELL,  # out_of_memory
+    "25006": Meaning.UNWELL,  # read_only_sql_transaction
+    "57P01": Meaning.LOST,  # admin_shutdown
+    "57P02": Meaning.LOST,  # crash_shutdown
+    "25P03": Meaning.LOST,  # idle_in_transaction_session_timeout
+}
+_CONNECTION_EXCEPTIONS = "08"
+_WANTED = (
+    ("fsync", "on", "a crash of the machine can destroy the database"),
+    ("full_page_writes", "on", "a page that is half written cannot be repaired"),
+    (
+        "synchronous_commit",
+        "on or remote_apply or remote_write",
+        "a booking that was acknowledged can be lost in a crash",
+    ),
+    ("server_encoding", "UTF8", "names of passengers may not fit"),
+    ("default_transaction_read_only", "off", "nothing can be written"),
+)
+
+
+class PostgreSQL:
+    """READ COMMITTED with time limits on every connection; snapshots for readers."""
+
+    is_server = True
+
+    def pools(self, url: URL, limits: Limits) -> Pools:
+        """Writers see what is committed, statement by statement; readers one snapshot."""
+        arguments, doubt = _arguments(limits), Doubt()
+        reader = pooled(
+            url,
+            limits,
+            size=limits.readers_max,
+            isolation="REPEATABLE READ",
+            connect_args=arguments,
+            doubt=doubt,
+        )
+        reader = reader.execution_options(postgresql_readonly=True)
+        writer = pooled(
+            url,
+            limits,
+            size=limits.writers_max,
+            isolation="READ COMMITTED",
+            connect_args=arguments,
+            doubt=doubt,
+        )
+        return Pools(writer, reader)
+
+    def migrator(self, url: URL) -> AsyncEngine:
+        """A connection whose statements may take their time."""
+        return single(url, connect_args={"timeout": CONNECT_S})
+
+    def lock_schema(self, connection: Connection, name: str) -> None:
+        """An advisory lock, given back when the transaction ends."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(name)})
+
+    def meaning(self, error: DBAPIError) -> Meaning:
+        """By the SQLSTATE."""
+        state: str = getattr(error.orig, "sqlstate", None) or ""
+        known = _MEANINGS.get(state, Meaning.OTHER)
+        if known is Meaning.OTHER and (
+            error.connection_invalidated or state.startswith(_CONNECTION_EXCEPTIONS)
+        ):
+            return Meaning.LOST
+        return known
+
+    def unsafe(self, connection: Connection) -> list[Unsafe]:
+        """Durable commits, and an encoding that every name fits in."""
+        return [
+            Unsafe(name, value, wanted, because)
+            for name, wanted, because in _WANTED
+            if (value := str(connection.scalar(text(f"SHOW {name}")))) not in wanted.split(" or ")
+        ]
+
+
+def _arguments(limits: Limits) -> dict[str, Any]:
+    return {
+        "timeout": CONNECT_S,
+        "server_settings": {
+            "application_name": "skyhold",
+            "timezone": "UTC",
+            "statement_timeout": f"{limits.statement_s * 1000:.0f}",
+            "lock_timeout": f"{limits.wait_s * 1000:.0f}",
+            "idle_in_transaction_session_timeout": f"{limits.statement_s * 1000:.0f}",
+        },
+    }
+
+
+def _lock_key(name: str) -> int:
+    """Advisory locks have numbers, not names."""
+    return zlib.crc32(name.encode())

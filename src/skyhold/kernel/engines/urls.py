@@ -1,0 +1,46 @@
+"""From a database's address to its engine and driver."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from skyhold.kernel.settings import SettingsError
+
+from .engine import Engine
+from .mysql import MySQL
+from .postgresql import PostgreSQL
+from .sqlite import SQLite
+
+_ENGINES: dict[str, tuple[str, type[Engine]]] = {
+    "sqlite": ("sqlite+aiosqlite", SQLite),
+    "mysql": ("mysql+asyncmy", MySQL),
+    "mariadb": ("mysql+asyncmy", MySQL),
+    "postgresql": ("postgresql+asyncpg", PostgreSQL),
+    "postgres": ("postgresql+asyncpg", PostgreSQL),
+}
+
+
+def engine_for(url: str) -> tuple[URL, Engine]:
+    """The address with this project's driver, and the engine. Raises SettingsError."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The address itself is not repeated: it may hold a password.
+        msg = (
+            "The database's URL cannot be read; it should look like sqlite:///path/to/file, "
+            "mysql://user:password@host/name or postgresql://user:password@host/name."
+        )
+        raise SettingsError(msg) from None
+    kind = parsed.drivername.partition("+")[0]
+    if kind not in _ENGINES:
+        msg = f"{kind} is not supported: use sqlite://, mysql:// or postgresql://."
+        raise SettingsError(msg)
+    driver, engine = _ENGINES[kind]
+    if kind == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
+        msg = "A SQLite database needs a file: sqlite:///path/to/file."
+        raise SettingsError(msg)
+    if kind != "sqlite" and not parsed.database:
+        msg = f"The database's URL names no database: {kind}://user:password@host/name."
+        raise SettingsError(msg)
+    return parsed.set(drivername=driver), engine()

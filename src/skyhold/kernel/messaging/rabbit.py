@@ -1,0 +1,454 @@
+"""The bus between processes: RabbitMQ.
+
+What stands on the broker, all of it durable:
+
+    skyhold.events   topic exchange     every event, its type as the routing key
+    <queue>          quorum queue       one for each subscription, bound by its keys
+    skyhold.dead     direct exchange    what a queue gave up on, by the name of the queue
+    <queue>.dead     quorum queue       where that waits for a person
+
+Every service declares all of it, so an event finds its queue before its reader ever ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from faststream import AckPolicy
+from faststream.rabbit import (
+    Channel,
+    ExchangeType,
+    QueueType,
+    RabbitBroker,
+    RabbitExchange,
+    RabbitMessage,
+    RabbitQueue,
+)
+
+from skyhold.kernel.errors import Unavailable
+from skyhold.kernel.logging import get_logger
+
+from .bus import Event, Handler, Subscription, Trouble, hand_over, in_course_of
+from .cloudevents import CONTENT_TYPE, NotAnEvent, from_bytes, to_bytes
+
+log = get_logger(__name__)
+
+EVENTS = "skyhold.events"
+DEAD = "skyhold.dead"
+
+LANES = 64
+HEARTBEAT_S = 10  # a broker that is silent for three times as long counts as gone
+CONNECT_MAX_S = 5.0
+RECONNECT_FIRST_S = 0.2
+RECONNECT_MAX_S = 10.0
+RECONNECT_EVERY_S = 1.0
+RETRY_FIRST_S = 0.5
+RETRY_MAX_S = 60.0
+DOUBLINGS_MAX = 12
+CLOSE_MAX_S = 10.0
+STOP_MAX_S = 2.0
+
+
+class RabbitBus:
+    """Publishes events to RabbitMQ, and hands the events of its queues to their handlers.
+
+    An event is published once the broker confirmed that it is in a queue, on disk. It is
+    acknowledged once its handler returned. When the handler raised, it goes back to its queue
+    after a pause that doubles with every delivery, and to the dead letters once it has come
+    `delivery_limit` times more. Events of one subject are handled in the order in which they came,
+    those of different subjects at once, at most `prefetch_max` of a queue.
+
+    `prefix` stands before the names of everything on the broker, for tests.
+    """
+
+    lanes = LANES
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        source: str,
+        topology: Sequence[Subscription],
+        publish_timeout_s: float = 5.0,
+        prefetch_max: int = 20,
+        delivery_limit: int = 10,
+        prefix: str = "",
+    ) -> None:
+        self._url = _with_defaults(url, name=source.strip("/").replace("/", "-"))
+        self._source = source
+        self._plan = Plan(tuple(topology), prefix, delivery_limit)
+        self._publish_timeout_s = publish_timeout_s
+        self._prefetch_max = prefetch_max
+        self._delivery_limit = delivery_limit
+        self._handlers: dict[str, Handler] = {}
+        self._broker: RabbitBroker | None = None  # once everything is declared on it
+        self._opening: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._connected = False
+        self._told_lost = ""
+        self._told_refused: set[str] = set()
+        self._trouble = Trouble()
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._in_hand: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is within reach, with everything declared on it."""
+        return self._connected
+
+    def subscribe(self, subscription: Subscription, handler: Handler) -> None:
+        """Call `handler` with the events of this queue, which must be one of the topology."""
+        assert self._opening is None, "subscribe before start"
+        assert subscription in self._plan.topology, f"{subscription.queue} is not declared"
+        assert subscription.queue not in self._handlers, f"{subscription.queue} has its handler"
+        self._handlers[subscription.queue] = handler
+
+    async def start(self) -> None:
+        """Connect; when that fails the first time, go on trying in the background."""
+        if self._opening is not None:
+            return
+        self._opening = asyncio.create_task(self._open(), name="rabbit")
+        await self._tried.wait()
+
+    async def close(self) -> None:
+        """Finish the events in hand, as far as they end soon; the others come again."""
+        self._closing.set()
+        if self._opening is not None:
+            await self._opening  # not cancelled: what it has half opened would stay open
+        if self._in_hand:
+            _, late = await asyncio.wait(self._in_hand, timeout=CLOSE_MAX_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._broker is not None:
+            await _stop(self._broker)
+            self._broker = None
+        self._connected = False
+
+    async def publish(self, event: Event) -> bool:
+        """True once the broker has the event on disk in every queue that wants it.
+
+        False when no queue does, when the broker is out of reach, and when its confirmation did
+        not come in time: then it may have it all the same, so it may come twice.
+        """
+        if self._broker is None or not self._connected:
+            return False
+        if not event.source:
+            event = replace(event, source=self._source)
+        try:
+            async with asyncio.timeout(self._publish_timeout_s):
+                await self._send(self._broker, event)
+        except asyncio.CancelledError:
+            # The client library cancels those who wait for a confirmation when it gives up a
+            # connection. If it was not us who are cancelled, that is an answer like any other.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return False
+        except (ConnectionError, RuntimeError):
+            return False  # the connection is lost, or its channel; that is told where it happens
+        except Exception as error:  # noqa: BLE001 - it was not confirmed, however it failed
+            # By its name only: what it says may repeat the event.
+            self._note_refused(event, type(error).__name__)
+            return False
+        self._told_refused.clear()
+        return True
+
+    async def _send(self, broker: RabbitBroker, event: Event) -> None:
+        await broker.publish(
+            to_bytes(event),
+            exchange=self._plan.events,
+            routing_key=event.type,
+            mandatory=True,
+            persist=True,
+            message_id=event.id,
+            message_type=event.type,
+            correlation_id=event.request_id or event.id,
+            content_type=CONTENT_TYPE,
+            timestamp=event.occurred_at,
+        )
+
+    def _note_refused(self, event: Event, error: str) -> None:
+        if error not in self._told_refused:
+            self._told_refused.add(error)
+            log.warning("event.not_taken", id=event.id, type=event.type, error=error)
+
+    # --- the connection ----------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Connect and declare everything, again and again until it is done.
+
+        From then on the client library reconnects by itself, and restores what it declared.
+        """
+        _silence()
+        pause_s = RECONNECT_FIRST_S
+        while True:
+            broker = self._make_broker()
+            try:
+                await broker.connect()
+                async with asyncio.timeout(CONNECT_MAX_S):
+                    await self._declare(broker)
+            except Exception as error:  # noqa: BLE001 - whatever it is, events wait in the outbox
+                self._lost(error)
+                await _stop(broker)
+            else:
+                self._broker = broker
+                self._found()
+                return
+            finally:
+                self._tried.set()
+            if await self._closes_within(pause_s):
+                return
+            pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+
+    def _make_broker(self) -> RabbitBroker:
+        def lost(_: object, error: BaseException | None) -> None:
+            # One that was given up may tell of its end after the next one has begun.
+            if broker is self._broker:
+                self._lost(error)
+
+        broker = RabbitBroker(
+            self._url,
+            timeout=CONNECT_MAX_S,
+            reconnect_interval=RECONNECT_EVERY_S,
+            default_channel=Channel(on_return_raises=True),
+            app_id=self._source,
+            ack_policy=AckPolicy.MANUAL,
+            graceful_timeout=STOP_MAX_S,
+            on_close=[lost],
+            on_reconnected=[lambda _: self._found()],
+            apply_types=False,
+            logger=None,
+        )
+        for subscription in self._plan.topology:
+            handler = self._handlers.get(subscription.queue)
+            if handler is not None:
+                broker.subscriber(
+                    self._plan.queue(subscription),
+                    self._plan.events,
+                    channel=Channel(prefetch_count=self._prefetch_max),
+                    no_reply=True,
+                    decoder=_as_it_is,
+                )(self._taker(subscription.queue, handler))
+        return broker
+
+    async def _declare(self, broker: RabbitBroker) -> None:
+        await broker.declare_exchange(self._plan.events)
+        dead_letters = await broker.declare_exchange(self._plan.dead)
+        for subscription in self._plan.topology:
+            dead = await broker.declare_queue(self._plan.dead_queue(subscription))
+            await dead.bind(dead_letters, self._plan.name_of(subscription))
+        # Only now the readers, each of which declares its queue on a channel of its own: what
+        # one of them rejects must find its way to the dead letters.
+        await broker.start()
+        events = await broker.declare_exchange(self._plan.events)
+        for subscription in self._plan.topology:
+            queue = await broker.declare_queue(self._plan.queue(subscription))
+            for key in subscription.keys:
+                await queue.bind(events, key)
+
+    def _lost(self, error: BaseException | None) -> None:
+        """Say it once for each kind of error, and not at every attempt to reconnect."""
+        self._connected = False
+        kind = type(error).__name__
+        if self._told_lost != kind and not self._closing.is_set():
+            self._told_lost = kind
+            log.warning("bus.out_of_reach", error=repr(error))
+
+    def _found(self) -> None:
+        self._connected = True
+        self._told_lost = ""
+        log.info("bus.connected", queues=sorted(self._handlers))
+
+    async def dead_letters(self) -> dict[str, int]:
+        """How many events each queue has given up on. Raises when the broker is out of reach."""
+        if self._broker is None or not self._connected:
+            raise Unavailable
+        connection = await self._broker.connect()
+        # A channel of its own: asking for a queue that is not there would close it.
+        async with connection.channel() as channel:
+            found = {}
+            for subscription in self._plan.topology:
+                name = self._plan.dead_queue(subscription).name
+                queue = await channel.declare_queue(name, passive=True)
+                found[subscription.queue] = queue.declaration_result.message_count or 0
+            return found
+
+    # --- the events in hand ------------------------------------------------------------------
+
+    def _taker(self, queue: str, handler: Handler) -> Callable[[RabbitMessage], Awaitable[None]]:
+        async def take(message: RabbitMessage) -> None:
+            # A task of our own: the client library cancels its own when the connection is lost,
+            # and a handler that is cut off in the middle may have had half of its effect.
+            task = asyncio.create_task(self._take(queue, handler, message), name=f"take {queue}")
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
+            await asyncio.shield(task)
+
+        return take
+
+    async def _take(self, queue: str, handler: Handler, message: RabbitMessage) -> None:
+        """Handle one message; it is answered, unless the connection it came by is gone."""
+        try:
+            event = from_bytes(message.body)
+        except NotAnEvent as error:
+            log.warning("event.junk", queue=queue, id=message.message_id, error=str(error))
+            await _answer(message.reject(requeue=False))
+            return
+        async with self._in_turn(queue, event) as lane:
+            if self._closing.is_set():
+                return  # unanswered, it comes again
+            if lane is None:
+                await _answer(message.nack(requeue=True))
+                return
+            with in_course_of(event):
+                await self._handle(queue, handler, event, message, lane)
+
+    async def _handle(
+        self, queue: str, handler: Handler, event: Event, message: RabbitMessage, lane: _Lane
+    ) -> None:
+        before = _deliveries_before(message)
+        try:
+            await hand_over(event, queue, handler)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the event comes again
+            self._trouble.refused(event, queue, error, deliveries=before + 1)
+            if before < self._delivery_limit:
+                # So an outage of the handler's database does not use up all the deliveries.
+                await self._closes_within(_pause_s(before))
+                lane.sent_back += 1
+            else:
+                _note_dead(event, queue)
+            await _answer(message.nack(requeue=True))
+        else:
+            self._trouble.took(queue)
+            await _answer(message.ack())
+
+    async def _closes_within(self, pause_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self._closing.wait(), pause_s)
+        except TimeoutError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _in_turn(self, queue: str, event: Event) -> AsyncIterator[_Lane | None]:
+        """Wait for the events of the same subject that came before this one.
+
+        Answers None when one of them was sent back to the queue meanwhile: this one has to go
+        behind it, or the inbox would take it for the newer one and the other would never count.
+        """
+        key = (queue, event.subject)
+        lane = self._lanes.setdefault(key, _Lane())
+        lane.users += 1
+        sent_back = lane.sent_back
+        try:
+            async with lane.lock:
+                yield lane if lane.sent_back == sent_back else None
+        finally:
+            lane.users -= 1
+            if not lane.users:
+                del self._lanes[key]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The events of one subject that are in hand, in the order in which they came."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+    sent_back: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What stands on the broker, by its name there."""
+
+    topology: tuple[Subscription, ...]
+    prefix: str
+    delivery_limit: int
+
+    @property
+    def events(self) -> RabbitExchange:
+        """Where events are published."""
+        return RabbitExchange(f"{self.prefix}{EVENTS}", type=ExchangeType.TOPIC)
+
+    @property
+    def dead(self) -> RabbitExchange:
+        """What queues give up on goes here."""
+        return RabbitExchange(f"{self.prefix}{DEAD}", type=ExchangeType.DIRECT)
+
+    def name_of(self, subscription: Subscription) -> str:
+        """What its queue is called."""
+        return f"{self.prefix}{subscription.queue}"
+
+    def queue(self, subscription: Subscription) -> RabbitQueue:
+        """Its queue, bound by the first of its keys."""
+        name = self.name_of(subscription)
+        return RabbitQueue(
+            name,
+            QueueType.QUORUM,
+            routing_key=subscription.keys[0],
+            arguments={
+                "x-delivery-limit": self.delivery_limit,
+                "x-dead-letter-exchange": f"{self.prefix}{DEAD}",
+                "x-dead-letter-routing-key": name,
+            },
+        )
+
+    def dead_queue(self, subscription: Subscription) -> RabbitQueue:
+        """Where the dead letters of its queue wait."""
+        return RabbitQueue(f"{self.name_of(subscription)}.dead", QueueType.QUORUM)
+
+
+async def _as_it_is(message: Any) -> Any:  # noqa: ANN401 - FastStream's types of a decoder
+    """FastStream's decoder: the handler gets the message itself, to answer it."""
+    return message
+
+
+async def _answer(answering: Awaitable[None]) -> None:
+    """Acknowledge or send back, if the connection is still there; if not, it comes again."""
+    try:
+        await answering
+    except Exception as error:  # noqa: BLE001 - nothing else can be said about it any more
+        log.debug("event.unanswered", error=repr(error))
+
+
+async def _stop(broker: RabbitBroker) -> None:
+    """Close its connection, whatever state it is in."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(2 * STOP_MAX_S):
+            await broker.stop()
+
+
+def _deliveries_before(message: RabbitMessage) -> int:
+    counted = message.headers.get("x-delivery-count")  # by a quorum queue
+    return counted if isinstance(counted, int) else 0
+
+
+def _note_dead(event: Event, queue: str) -> None:
+    log.error("event.dead", id=event.id, type=event.type, queue=queue)
+
+
+def _pause_s(deliveries: int) -> float:
+    return min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(deliveries, DOUBLINGS_MAX))
+
+
+def _with_defaults(url: str, *, name: str) -> str:
+    """The address with what the client library reads from it: a heartbeat, a name to show."""
+    parts = urlsplit(url)
+    query = {"heartbeat": str(HEARTBEAT_S), "name": name} | dict(parse_qsl(parts.query))
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+def _silence() -> None:
+    """The client library logs every attempt to reconnect; this module says once what matters."""
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
