@@ -6,6 +6,7 @@ them is missing. So nothing that holds for two processes is different here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,10 +20,12 @@ from skyhold.booking.wiring import BookingService
 from skyhold.flight import app as flight_app
 from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import FlightService
+from skyhold.kernel import tracing
 from skyhold.kernel.client import PyreqwestTransport, Transport
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.http.application import application
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.messaging import MemoryBus
 
 Services = tuple[BookingService, FlightService]
 
@@ -33,9 +36,11 @@ def wire(
     clock: Clock | None = None,
 ) -> Services:
     """Build both services, the one calling the other inside this process."""
-    flights = flight.wiring.wire(flight_settings, clock)
+    # Without a broker one bus inside this process serves both.
+    bus = MemoryBus() if booking_settings.amqp_url is None else None
+    flights = flight.wiring.wire(flight_settings, clock, bus=bus)
     transport = to_flights(flights, timeout_s=booking_settings.flight_timeout_s)
-    return booking.wiring.wire(booking_settings, clock=clock, transport=transport), flights
+    return booking.wiring.wire(booking_settings, clock=clock, transport=transport, bus=bus), flights
 
 
 def to_flights(flights: FlightService, *, timeout_s: float) -> Transport:
@@ -52,13 +57,14 @@ def create_app(services: Services) -> ASGIApp:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with flights.running(), bookings.running():
             yield
+        await asyncio.to_thread(tracing.shutdown)  # which sends what is left
 
     async def ready() -> None:
         await flight_app.check_ready(flights)
         await booking_app.check_ready(bookings)
 
     routers = (*booking_app.ROUTERS, *flight_app.ROUTERS)
-    app = application("Skyhold", routers, lifespan, ready)
+    app = application("Skyhold", routers, lifespan, ready, {**bookings.probes, **flights.probes})
     app.state.booking = bookings
     app.state.flight = flights
     app.state.doors = flights  # its tokens are those of both: people's, and the services'

@@ -23,8 +23,13 @@ from skyhold.kernel.db import Database
 from support.system import PASSWORD, OneProcess, eventually
 from support.traveller import Traveller
 
-# Nobody gives up waiting only because this machine is busy just now.
-PATIENT = {"provider_timeout_s": 10, "flight_timeout_s": 8, "flight_deadline_s": 10}
+# Nobody gives up waiting only because this machine is busy just now, or after many troubles.
+PATIENT = {
+    "provider_timeout_s": 10,
+    "flight_timeout_s": 8,
+    "flight_deadline_s": 10,
+    "breaker_failures_max": 1_000_000,
+}
 # Jobs that do not come unless a test runs them.
 IDLE = {"expiry_period_s": 3600, "relay_period_s": 3600, "sweep_period_s": 3600}
 TERMINAL = {BookingStatus.CONFIRMED, BookingStatus.EXPIRED, BookingStatus.CANCELLED}

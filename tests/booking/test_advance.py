@@ -250,7 +250,7 @@ async def test_seats_and_money_go_back_in_any_order(still, alice, world, flight,
         if step == "advance":
             assert await driver.advance(booking["id"])
         else:
-            assert await driver.advance_payment(payment.id)
+            assert await driver.settler.advance(payment.id)
     assert await states(still, booking) == ("cancelled", "refunded", False)
     assert (await told(still, booking))[-2:] == ["booking.cancelled", "payment.refunded"]
     assert await still.seats_left(flight) == 100
@@ -301,7 +301,7 @@ async def test_a_void_ends_the_attempt_or_finds_that_a_refund_is_needed(
     _, payment = await look(still, booking)
     world.on("cancel", answers(answer))
 
-    assert await still.bookings.driver.advance_payment(payment.id)
+    assert await still.bookings.driver.settler.advance(payment.id)
 
     assert await states(still, booking) == ("held", status, True)
     assert await told(still, booking) == ["booking.held", "payment.declined"]
@@ -312,11 +312,11 @@ async def test_a_void_ends_the_attempt_or_finds_that_a_refund_is_needed(
 async def test_a_refund_is_told(still, alice, world, flight):
     booking = await cancelled_paid(alice, world, flight)
     _, payment = await look(still, booking)
-    assert await still.bookings.driver.advance_payment(payment.id)
+    assert await still.bookings.driver.settler.advance(payment.id)
     assert await states(still, booking) == ("cancelled", "refunded", True)
     assert await payment_due_in_s(still, booking) is None
     assert (await told(still, booking))[-1] == "payment.refunded"
-    assert not await still.bookings.driver.advance_payment(payment.id)
+    assert not await still.bookings.driver.settler.advance(payment.id)
 
 
 async def test_the_providers_token_is_kept_only_as_long_as_it_may_be_needed(
@@ -435,14 +435,14 @@ async def test_a_void_or_refund_is_asked_for_until_it_has_succeeded(
     for name, trouble in troubles.items():
         attempts = (await look(still, booking))[1].attempts
         world.on(call, trouble)
-        assert not await still.bookings.driver.advance_payment(payment.id), name
+        assert not await still.bookings.driver.settler.advance(payment.id), name
         assert await states(still, booking) == before, name
         assert (await look(still, booking))[1].attempts == attempts + 1, name
         assert await payment_due_in_s(still, booking) > 0, name
     world.on(call, lost_answer, times=1)
-    assert not await still.bookings.driver.advance_payment(payment.id)
+    assert not await still.bookings.driver.settler.advance(payment.id)
     world.calms()
-    assert await still.bookings.driver.advance_payment(payment.id)
+    assert await still.bookings.driver.settler.advance(payment.id)
 
 
 async def test_the_provider_is_waited_for_only_so_long(start, world):
@@ -457,12 +457,13 @@ async def test_the_provider_is_waited_for_only_so_long(start, world):
 async def pauses(system, booking, tries, *, of_payment=False):
     """For how many seconds it is put off after each of so many tries."""
     clock = FrozenClock(system.clock.now())
-    driver = replace(system.bookings.driver, clock=clock)
+    driver = system.bookings.driver
+    driver = replace(driver, clock=clock, settler=replace(driver.settler, clock=clock))
     found = []
     for _ in range(tries):
         kept, payment = await look(system, booking)
         if of_payment:
-            assert not await driver.advance_payment(payment.id)
+            assert not await driver.settler.advance(payment.id)
         else:
             assert not await driver.advance(kept.id)
         due_at = (await look(system, booking))[of_payment].due_at
@@ -606,7 +607,7 @@ async def test_a_late_postponement_does_not_put_off_what_has_moved_on(still, ali
 
 async def test_what_does_not_exist_is_nothing_to_do(still):
     assert not await still.bookings.driver.advance(NOBODYS_HOLD)
-    assert not await still.bookings.driver.advance_payment(NOBODYS_HOLD)
+    assert not await still.bookings.driver.settler.advance(NOBODYS_HOLD)
 
 
 async def test_a_state_that_cannot_be_is_reported_and_left_alone(still, alice, world, flight):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from skyhold.booking.models.tables import OUTBOX
 from skyhold.booking.services.events import Happened
 from skyhold.kernel.db import DatabaseBusy
-from skyhold.kernel.messaging import MemoryBus
+from skyhold.kernel.messaging import MemoryBus, Subscription
 from skyhold.kernel.outbox import Outbox, Relay
 from support.system import eventually
 
@@ -34,9 +34,10 @@ class Subscriber:
 
 def relay_to(system, *subscribers, round_max=100):
     bus = MemoryBus()
-    for subscriber in subscribers:
-        bus.subscribe(subscriber)
-    return Relay(system.bookings.db, Outbox(OUTBOX), bus, system.clock, round_max)
+    for number, subscriber in enumerate(subscribers):
+        bus.subscribe(Subscription(f"ear-{number}", ("#",)), subscriber)
+    outbox = Outbox(OUTBOX, source="/skyhold/booking")
+    return Relay(system.bookings.db, outbox, bus, system.clock, round_max)
 
 
 async def rows(system, booking):
@@ -91,6 +92,7 @@ async def test_an_event_tells_the_state_it_led_to(still, alice, flight):
                 "seats": booking["segments"][0]["seats"],
             }
         ],
+        "changes": [],
     }
 
 
@@ -217,6 +219,7 @@ async def test_there_is_an_event_for_everything_that_a_customer_would_want_to_kn
         "booking.confirmed",
         "booking.expired",
         "booking.cancelled",
+        "booking.flight_changed",
         "payment.declined",
         "payment.refunded",
     }

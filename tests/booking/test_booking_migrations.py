@@ -1,23 +1,34 @@
-"""The booking database's schema: what the migrations make is what the models say."""
+"""The booking database's schema: what the migrations make is what the models say, everywhere."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from booking_stage import a_traveller
-from sqlalchemy import inspect, text, update
+from sqlalchemy import insert, select, text, update
 
 from skyhold.booking.models.payment import AT_REST, PaymentStatus
-from skyhold.booking.models.tables import Base, PaymentRow
+from skyhold.booking.models.tables import Base, BookingFlightRow, BookingRow, PaymentRow, UserRow
 from skyhold.booking.wiring import HISTORY
 from skyhold.kernel.db import Database
+from skyhold.kernel.migrations import SchemaState
+from support.databases import ENGINES, fresh_database
+from support.schema import differences, downgrade, migrate_at_once, shape, upgrade
+
+
+@pytest.fixture(params=ENGINES)
+def url(request, tmp_path):
+    with fresh_database(request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
-async def empty(tmp_path):
-    db = Database(f"sqlite:///{tmp_path / 'booking.db'}")
+async def empty(url):
+    db = Database(url)
     yield db
+    assert db.checked_out == 0
     await db.close()
 
 
@@ -27,78 +38,79 @@ async def migrated(empty):
     return empty
 
 
-async def schema(db):
-    """Every table and index, as the database has it."""
-    async with db.read() as tx:
-        rows = await tx.rows(text("SELECT type, name, sql FROM sqlite_master ORDER BY type, name"))
-    return [tuple(row) for row in rows]
-
-
-def rules(connection):
-    """Everything that the database itself refuses, by table."""
-    found = inspect(connection)
-    return {
-        table: {
-            "checks": sorted(
-                (check["name"], " ".join(check["sqltext"].split()))
-                for check in found.get_check_constraints(table)
-            ),
-            "unique": sorted(
-                (key["name"], *key["column_names"]) for key in found.get_unique_constraints(table)
-            ),
-            "keys": sorted(
-                (*key["constrained_columns"], key["referred_table"])
-                for key in found.get_foreign_keys(table)
-            ),
-            "primary": found.get_pk_constraint(table)["constrained_columns"],
-            "not_null": sorted(c["name"] for c in found.get_columns(table) if not c["nullable"]),
-        }
-        for table in Base.metadata.tables
-    }
-
-
 async def test_the_migrations_make_what_the_models_say(migrated):
-    def differences(connection):
-        options = {"compare_type": True, "version_table": HISTORY.version_table}
-        return compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
-
-    assert await migrated.run_sync(differences) == []
+    assert await migrated.run_sync(lambda c: differences(c, HISTORY, Base.metadata)) == []
 
 
-@pytest.fixture
-async def modelled(tmp_path):
-    db = Database(f"sqlite:///{tmp_path / 'models.db'}")
-    await db.run_sync(Base.metadata.create_all)
-    yield db
-    await db.close()
-
-
-async def test_the_migrations_make_every_rule_of_the_models_too(migrated, modelled):
+async def test_the_migrations_make_every_rule_of_the_models_too(migrated):
     """Alembic does not compare CHECKs, and they hold what no reader of the code may forget."""
-    assert await migrated.run_sync(rules) == await modelled.run_sync(rules)
+    made = await migrated.run_sync(shape)
+    del made[HISTORY.version_table]
+    await downgrade(migrated, HISTORY)
+    await migrated.run_sync(Base.metadata.create_all)
+    modelled = await migrated.run_sync(shape)
+    del modelled[HISTORY.version_table]
+    assert made == modelled
 
 
 async def test_migrating_again_changes_nothing(migrated):
-    before = await schema(migrated)
+    before = await migrated.run_sync(shape)
     await HISTORY.upgrade(migrated)
-    assert await schema(migrated) == before
+    assert await migrated.run_sync(shape) == before
     assert await HISTORY.is_current(migrated)
 
 
-async def test_an_empty_database_is_not_current(empty):
-    assert not await HISTORY.is_current(empty)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE booking_schema_version SET version_num = '9999'",
-        "DELETE FROM booking_schema_version",
-    ],
-)
-async def test_a_database_of_another_version_is_not_current(migrated, change):
-    await migrated.transact(lambda tx: tx.run(text(change)))
+async def test_a_schema_that_is_taken_down_leaves_nothing_and_can_be_built_again(migrated):
+    before = await migrated.run_sync(shape)
+    await downgrade(migrated, HISTORY)
+    assert set(await migrated.run_sync(shape)) == {HISTORY.version_table}
     assert not await HISTORY.is_current(migrated)
+    await HISTORY.upgrade(migrated)
+    assert await migrated.run_sync(shape) == before
+
+
+async def test_processes_that_migrate_at_once_migrate_it_once(empty, url):
+    await asyncio.to_thread(migrate_at_once, HISTORY, url)
+    assert await HISTORY.state(empty) is SchemaState.CURRENT
+
+
+async def test_bookings_from_before_are_on_their_flights_afterwards(empty):
+    await upgrade(empty, HISTORY, "0001")
+    at = datetime(2080, 1, 1, tzinfo=UTC)
+    user = {"id": "u", "name": "Ada", "email": "a@b.c", "email_key": "a@b.c"}
+    user |= {"password_hash": "x", "role": "customer", "created_at": at}
+    booking = {"id": "b", "user_id": "u", "record_locator": "ABCDEF", "status": "held"}
+    booking |= {"total_minor": 1, "currency": "USD", "hold_open": True, "attempts": 0, "ver": 1}
+    booking |= {"payment_required_by": at, "due_at": at, "created_at": at}
+    booking |= {"segments": [{"flight_id": "F1"}, {"flight_id": "F2"}]}
+
+    def write(connection):
+        connection.execute(insert(UserRow).values(**user))
+        connection.execute(insert(BookingRow).values(**booking))
+
+    await empty.run_sync(write)
+    await HISTORY.upgrade(empty)
+    async with empty.read() as tx:
+        found = await tx.rows(select(BookingFlightRow.flight_id, BookingFlightRow.booking_id))
+    assert sorted(map(tuple, found)) == [("F1", "b"), ("F2", "b")]
+
+
+async def test_a_database_says_how_far_it_is(empty):
+    assert await HISTORY.state(empty) is SchemaState.EMPTY
+    assert not await HISTORY.is_current(empty)
+    await upgrade(empty, HISTORY, "0001")
+    assert await HISTORY.state(empty) is SchemaState.OLD
+    assert not await HISTORY.is_current(empty)
+    await HISTORY.upgrade(empty)
+    assert await HISTORY.state(empty) is SchemaState.CURRENT
+    assert await HISTORY.is_current(empty)
+    for change, state in (
+        ("UPDATE booking_schema_version SET version_num = '9999'", SchemaState.NEWER),
+        ("DELETE FROM booking_schema_version", SchemaState.EMPTY),
+    ):
+        await empty.transact(lambda tx, change=change: tx.run(text(change)))
+        assert await HISTORY.state(empty) is state
+        assert not await HISTORY.is_current(empty)
 
 
 BAD_ROWS = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from skyhold import cli
@@ -111,18 +112,41 @@ def test_a_short_secret_is_refused_without_being_told(tmp_path, name):
 @pytest.mark.parametrize(
     "given",
     [
-        {"db_host": "db.internal"},
-        {"database_url": "mysql://db.internal/sky"},
-        {"database_url": "postgresql://db.internal/sky"},
+        {"database_url": "oracle://ada:hunter2@db.internal/sky"},
+        {"database_url": "mssql+pyodbc://ada:hunter2@db.internal/sky"},
         {"database_url": "sqlite://"},
         {"database_url": "sqlite:///:memory:"},
+        {"database_url": "mysql://ada:hunter2@db.internal"},
+        {"database_url": "hunter2"},
     ],
     ids=str,
 )
-def test_a_database_that_this_version_does_not_run_on_is_refused(given):
-    with pytest.raises(SettingsError, match="sqlite:///path/to/file") as refused:
+def test_a_database_that_cannot_be_run_on_is_refused_in_a_sentence(given):
+    with pytest.raises(SettingsError) as refused:
         open_database(settings(**given))
-    assert "\n" not in str(refused.value)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    assert "://" in sentence, "it shows how an address looks"
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"db_host": "db"}, "mysql+asyncmy://root@db/skyhold"),
+        ({"db_host": "db:3307", "db_name": "sky"}, "mysql+asyncmy://root@db:3307/sky"),
+        (
+            {"db_host": "db", "db_user": "a@b", "db_pass": "p:/?#ä"},
+            "mysql+asyncmy://a%40b:p%3A%2F%3F%23%C3%A4@db/skyhold",
+        ),
+    ],
+    ids=["a host", "a port", "signs in a password"],
+)
+async def test_the_original_names_mean_mysql(given, url):
+    db = open_database(settings(**given))
+    assert db.is_server
+    assert db.url == make_url(url)
+    await db.close()
 
 
 async def test_secrets_are_made_once_and_for_the_owner_only(tmp_path):
@@ -146,7 +170,7 @@ def test_the_command_says_in_one_line_why_it_does_not_start(tmp_path):
     ended = subprocess.run(
         [SKYHOLD, "booking", "serve"],
         env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-        | {"DB_HOST": "db.internal"},
+        | {"DATABASE_URL": "oracle://ada:hunter2@db.internal/sky"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -155,7 +179,7 @@ def test_the_command_says_in_one_line_why_it_does_not_start(tmp_path):
     )
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
-    assert line.startswith("skyhold: mysql is not supported by this version")
+    assert line.startswith("skyhold: oracle is not supported")
     assert ended.stdout == ""
 
 

@@ -10,6 +10,7 @@ import pytest
 from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
 from skyhold.booking.errors import FlightRefusal
 from skyhold.contracts.holds import HoldWanted
+from skyhold.kernel.breaker import Breaker
 from skyhold.kernel.client import RawReply, ServiceClient, Unknown
 
 HOLD_ID = "018f0000-0000-7000-8000-000000000001"
@@ -63,7 +64,12 @@ def flights_that(way):
     async def at_once(_):
         pass
 
-    return Flights(ServiceClient(way, authorize=lambda: "badge", deadline_s=5, sleep=at_once))
+    return Flights(client_over(way, deadline_s=5, sleep=at_once))
+
+
+def client_over(way, **more):
+    patient = Breaker("flight", failures_max=1_000, pause_s=60)
+    return ServiceClient(way, party="flight", breaker=patient, authorize=lambda: "badge", **more)
 
 
 async def ask(call, status, body):
@@ -223,6 +229,6 @@ async def test_silence_is_waited_for_only_so_long():
         async def send(self, method, path, headers, body):
             await asyncio.Event().wait()
 
-    client = ServiceClient(Silence(200, b""), authorize=lambda: "badge", deadline_s=0.05)
+    client = client_over(Silence(200, b""), deadline_s=0.05)
     with pytest.raises(Unknown):
         await Flights(client).confirm(HOLD_ID)

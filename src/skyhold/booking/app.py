@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from skyhold.kernel import tracing
 from skyhold.kernel.errors import NotReady
 from skyhold.kernel.http.application import application
 from skyhold.kernel.http.gateway import Gateway
@@ -18,18 +20,36 @@ from .wiring import HISTORY, BookingService
 ROUTERS = (users.router, payments.router, bookings.router)
 
 
-def create_app(service: BookingService) -> ASGIApp:
-    """The application; its lifespan starts and stops the service's jobs."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
-            yield
-
-    app = application("Skyhold booking service", ROUTERS, lifespan, lambda: check_ready(service))
+def create_app(service: BookingService, *, jobs: bool = True) -> ASGIApp:
+    """The application; its lifespan starts and stops the service, with its jobs or without."""
+    lifespan = _running(service, jobs=jobs)
+    app = application(
+        "Skyhold booking service", ROUTERS, lifespan, lambda: check_ready(service), service.probes
+    )
     app.state.booking = service
     app.state.doors = service
     return Gateway(app, service="booking", body_bytes_max=service.settings.body_bytes_max)
+
+
+def create_worker(service: BookingService) -> ASGIApp:
+    """The jobs by themselves: beside them it answers how it is, and no API."""
+    lifespan = _running(service, jobs=True)
+    app = application(
+        "Skyhold booking worker", (), lifespan, lambda: check_ready(service), service.probes
+    )
+    return Gateway(app, service="booking-worker", body_bytes_max=service.settings.body_bytes_max)
+
+
+def _running(
+    service: BookingService, *, jobs: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running(jobs=jobs):
+            yield
+        await asyncio.to_thread(tracing.shutdown)  # which sends what is left
+
+    return lifespan
 
 
 async def check_ready(service: BookingService) -> None:

@@ -15,14 +15,23 @@ FLIGHT_SERVICE_DEFAULT = "http://localhost:3000"
 class BookingSettings(KernelSettings):
     """The original service's names PORT, DB_*, FLIGHT_SERVICE and JWT_SECRET work as they are."""
 
-    port: int = Field(4000, ge=1, le=65_535)
-    database_url: str | None = None
-    db_host: str | None = Field(None, description="Set means MySQL")
-    db_name: str | None = None
-    db_user: str | None = None
-    db_pass: str | None = None
+    port: int = Field(
+        4000, ge=1, le=65_535, description="Where it listens; `skyhold serve` too, for both"
+    )
+    database_url: str | None = Field(
+        None, description="`mysql://`, `postgresql://` or `sqlite:///`; without it a SQLite file"
+    )
+    db_host: str | None = Field(
+        None, description="Means MySQL on this host (`host` or `host:port`); DATABASE_URL wins"
+    )
+    db_name: str | None = Field(None, description="With DB_HOST: the database; `skyhold` if unset")
+    db_user: str | None = Field(None, description="With DB_HOST: who logs in; `root` if unset")
+    db_pass: str | None = Field(None, description="With DB_HOST: the password")
     flight_service: str | None = Field(
-        None, pattern=r"^https?://[^\s/]+/?$", description="Where the flight service is"
+        None,
+        pattern=r"^https?://[^\s/]+/?$",
+        description="Where the flight service is; unset, `skyhold serve` runs it inside and "
+        "`booking serve` looks at http://localhost:3000",
     )
     flight_timeout_s: float = Field(2.0, gt=0, description="One call to the flight service")
     flight_deadline_s: float = Field(5.0, gt=0, description="A call with all its repeats")
@@ -40,23 +49,31 @@ class BookingSettings(KernelSettings):
         64, ge=1, description="How many steps of one kind the driver has under way at most"
     )
     relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
-    relay_batch_max: int = Field(200, ge=1)
+    relay_batch_max: int = Field(200, ge=1, description="Events published in one round at most")
     record_batch_max: int = Field(128, ge=1, description="Bookings written in one transaction")
     record_waiting_max: int = Field(5_000, ge=1, description="How many may wait to be written")
     password_waiting_max: int = Field(64, ge=1, description="How many may wait to be hashed")
-    access_token_ttl_s: int = Field(600, ge=1, le=86_400)
+    access_token_ttl_s: int = Field(
+        600, ge=1, le=86_400, description="How long an access token lives"
+    )
     worker_port: int = Field(4001, ge=1, le=65_535, description="Health and metrics of a worker")
     mail_from: str = Field("Skyhold <bookings@skyhold.example>", description="Sender of e-mails")
     smtp_host: str | None = Field(
         None, description="Where e-mails go; without it they are written to DATA_DIR/mail"
     )
-    smtp_port: int = Field(587, ge=1, le=65_535)
-    smtp_user: str | None = None
-    smtp_pass: str | None = None
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_port: int = Field(587, ge=1, le=65_535, description="465 is the usual one for `tls`")
+    smtp_user: str | None = Field(None, description="Who logs in at the mail server; unset: nobody")
+    smtp_pass: str | None = Field(None, description="With which password")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="`starttls` and `tls` insist on it; `none` is for this machine only"
+    )
     smtp_timeout_s: float = Field(10.0, gt=0, description="One e-mail, until the server has it")
-    password_pepper: str | None = Field(None, description="Keys the password hashes, 32 bytes")
-    bcrypt_cost: int = Field(12, ge=BCRYPT_COST_MIN, le=16)
+    password_pepper: str | None = Field(
+        None, description="Keys the password hashes; unset, one is made"
+    )
+    bcrypt_cost: int = Field(
+        12, ge=BCRYPT_COST_MIN, le=16, description="Cost of a password hash; each step doubles it"
+    )
     cookie_secure: bool = Field(
         default=True,
         description="Cookies over https only; `skyhold serve` turns it off unless it is set",

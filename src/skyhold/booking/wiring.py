@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from skyhold.contracts.events import BOOKING
+from skyhold.contracts.queues import TOPOLOGY
 from skyhold.kernel.auth import Badge, Tokens, access_kind, service_kind
 from skyhold.kernel.background import Background
+from skyhold.kernel.backlog import DEAD_LETTERS
+from skyhold.kernel.breaker import Breaker
 from skyhold.kernel.client import PyreqwestTransport, ServiceClient, Transport
 from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
+from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
-from skyhold.kernel.messaging import Bus, MemoryBus, log_event
+from skyhold.kernel.messaging import Bus, MemoryBus
+from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
+from skyhold.kernel.observatory import Probe, Readings
 from skyhold.kernel.outbox import Outbox, Relay
 from skyhold.kernel.passwords import Passwords
 from skyhold.kernel.settings import secret
 
 from .clients.flights import Flights
+from .clients.mailer import FolderMailer, Mailer, SmtpMailer
 from .clients.payments.port import PaymentProvider
 from .clients.payments.sandbox import SandboxProvider
+from .consumers import flights as flight_events
+from .consumers import notifications
 from .jobs.drive import Drive
-from .models.tables import OUTBOX
+from .models.tables import INBOX, OUTBOX
 from .services.advance import Driver
+from .services.backlog import Backlog
 from .services.book import Booker, Limits
 from .services.bookings import Bookings
 from .services.events import Chronicle
+from .services.flight_changes import FlightChanges
+from .services.letters import Letters
+from .services.notify import Notifier
 from .services.pay import Cashier
+from .services.settle import Settler
+from .services.story import Stories
 from .services.users import Users
 from .settings import FLIGHT_SERVICE_DEFAULT, BookingSettings
 
@@ -50,21 +66,29 @@ class BookingService:
     provider: PaymentProvider
     passwords: Passwords
     background: Background
+    changes: FlightChanges
     drive: Drive
+    bus: Bus
+    mailer: Mailer
+    stories: Stories
     jobs: tuple[Periodic, ...]
+    probes: Mapping[str, Probe]
     access_tokens: Tokens
     service_tokens: None = None  # no other service calls this one
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Jobs run inside; on leaving, what waits is finished and everything is closed."""
-        for job in self.jobs:
-            job.start()
+    async def running(self, *, jobs: bool = True) -> AsyncIterator[None]:
+        """Its jobs run inside, unless others do; on leaving, what waits is finished, all closed."""
+        if jobs:
+            await self.bus.start()
+            for job in self.jobs:
+                job.start()
         try:
             yield
         finally:
             for job in self.jobs:
                 await job.stop()
+            await self.bus.close()
             await self.drive.close(timeout_s=self.settings.flight_deadline_s)
             await self.booker.close()
             await self.background.drain(timeout_s=self.settings.flight_deadline_s)
@@ -74,6 +98,7 @@ class BookingService:
         """Close every connection and stop the threads."""
         await self.flights.close()
         await self.provider.close()
+        await self.mailer.close()
         self.passwords.close()
         await self.db.close()
 
@@ -107,12 +132,22 @@ def wire(
         settings.flight_service or FLIGHT_SERVICE_DEFAULT, timeout_s=settings.flight_timeout_s
     )
     flights = Flights(
-        ServiceClient(transport, authorize=badge, deadline_s=settings.flight_deadline_s)
+        ServiceClient(
+            transport,
+            party="flight",
+            breaker=Breaker(
+                "flight",
+                failures_max=settings.breaker_failures_max,
+                pause_s=settings.breaker_pause_s,
+            ),
+            authorize=badge,
+            deadline_s=settings.flight_deadline_s,
+        )
     )
     provider = provider or SandboxProvider(
-        Database(settings.sandbox()), clock, slow_s=settings.sandbox_slow_s
+        Database(settings.sandbox(), name="sandbox"), clock, slow_s=settings.sandbox_slow_s
     )
-    outbox = Outbox(OUTBOX)
+    outbox = Outbox(OUTBOX, BOOKING)
     chronicle = Chronicle(outbox, clock)
     background = Background()
     driver = Driver(
@@ -121,11 +156,18 @@ def wire(
         provider,
         chronicle,
         clock,
+        Settler(db, provider, chronicle, clock, settings.provider_timeout_s),
         provider_timeout_s=settings.provider_timeout_s,
         give_up_after_s=settings.give_up_after_s,
     )
-    drive = Drive(db, driver, clock, lane_max=settings.expiry_batch_max)
-    relay = Relay(db, outbox, bus or _logging_bus(), clock, settings.relay_batch_max)
+    inbox = Inbox(INBOX)
+    changes = FlightChanges(db, inbox, chronicle, clock, settings.expiry_batch_max)
+    drive = Drive(db, driver, changes, clock, lane_max=settings.expiry_batch_max)
+    bus = bus or _bus(settings)
+    mailer = _mailer(settings)
+    flight_events.listen(bus, changes)
+    notifications.subscribe(bus, Notifier(db, inbox, mailer, Letters(settings.mail_from)))
+    relay = Relay(db, outbox, bus, clock, settings.relay_batch_max)
     return BookingService(
         settings=settings,
         db=db,
@@ -155,22 +197,66 @@ def wire(
         provider=provider,
         passwords=passwords,
         background=background,
+        changes=changes,
         drive=drive,
+        bus=bus,
+        mailer=mailer,
+        stories=Stories(db, outbox, flights),
         jobs=(
             # What moved may have another step due: only a round in which nothing moved is a pause.
             Periodic("drive", settings.expiry_period_s, drive.run_once, round_max=1),
             Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max),
         ),
+        probes=_probes(Backlog(db, clock), bus),
         access_tokens=access_tokens,
     )
 
 
 def open_database(settings: BookingSettings) -> Database:
     """The booking database as the settings name it."""
-    return Database(settings.database(), pool_max=settings.db_pool_max, wait_s=settings.db_wait_s)
+    return Database(
+        settings.database(),
+        name="booking",
+        pool_max=settings.db_pool_max,
+        writers_max=settings.db_writers_max,
+        wait_s=settings.db_wait_s,
+        statement_s=settings.db_statement_s,
+    )
 
 
-def _logging_bus() -> MemoryBus:
-    bus = MemoryBus()
-    bus.subscribe(log_event)
-    return bus
+def _bus(settings: BookingSettings) -> Bus:
+    if settings.amqp_url is None:
+        return MemoryBus()
+    return RabbitBus(
+        settings.amqp_url,
+        source=BOOKING,
+        topology=TOPOLOGY,
+        publish_timeout_s=settings.publish_timeout_s,
+        prefetch_max=settings.prefetch_max,
+        delivery_limit=settings.delivery_limit,
+        prefix=settings.amqp_prefix,
+    )
+
+
+def _mailer(settings: BookingSettings) -> Mailer:
+    if settings.smtp_host is None:
+        return FolderMailer(settings.data_dir / "mail")
+    return SmtpMailer(
+        settings.smtp_host,
+        settings.smtp_port,
+        user=settings.smtp_user,
+        password=settings.smtp_pass,
+        security=settings.smtp_security,
+        timeout_s=settings.smtp_timeout_s,
+    )
+
+
+def _probes(backlog: Backlog, bus: Bus) -> Mapping[str, Probe]:
+    if not isinstance(bus, RabbitBus):
+        return {"booking": backlog.look}
+
+    async def dead_letters() -> Readings:
+        found = await bus.dead_letters() if bus.connected else {}
+        return {DEAD_LETTERS: {(queue,): count for queue, count in found.items()}}
+
+    return {"booking": backlog.look, "dead_letters": dead_letters}

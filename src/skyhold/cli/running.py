@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp
 
 from skyhold.flight.services.importing import NotASchedule
+from skyhold.kernel import tracing
 from skyhold.kernel.errors import Problem
 from skyhold.kernel.settings import KernelSettings, SettingsError
 
@@ -38,7 +39,10 @@ def refusals() -> Iterator[None]:
         _refuse(f"The database refuses: {error.orig} (DATABASE_URL, FLIGHT_DATABASE_URL, DATA_DIR)")
         raise typer.Exit(2) from error
     except OSError as error:
-        _refuse(f"{error.strerror}: {error.filename} (is DATA_DIR right?)")
+        if error.filename is None:  # a database server's address, not a file
+            _refuse(f"{error.strerror or error} (DATABASE_URL, FLIGHT_DATABASE_URL)")
+        else:
+            _refuse(f"{error.strerror}: {error.filename} (is DATA_DIR right?)")
         raise typer.Exit(2) from error
 
 
@@ -60,9 +64,12 @@ def check_free(host: str, port: int, name: str) -> None:
         raise SettingsError(msg) from error
 
 
-def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings) -> None:
-    """Serve until SIGTERM or SIGINT; then requests in progress are finished first."""
-    console.print(f"Skyhold is on http://localhost:{port} (API documents: /docs)")
+def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings, *, name: str) -> None:
+    """Serve until SIGTERM or SIGINT; then requests in progress are finished first.
+
+    `name` is what traces call this process.
+    """
+    tracing.configure(name)
     uvicorn.run(
         served,
         host=host,

@@ -6,8 +6,8 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +20,7 @@ from skyhold.flight.wiring import open_database
 from skyhold.kernel.clock import SystemClock
 from skyhold.kernel.db import Database
 
+from .databases import opened
 from .running import console
 
 
@@ -84,12 +85,3 @@ def _progress(title: str, total: int) -> Iterator[_Bar]:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield _Bar(progress, title, total)
-
-
-@asynccontextmanager
-async def opened(db: Database) -> AsyncIterator[Database]:
-    """The database, closed on leaving."""
-    try:
-        yield db
-    finally:
-        await db.close()

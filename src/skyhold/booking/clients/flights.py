@@ -78,6 +78,13 @@ class Flights:
         """Give the seats back, confirmed or not. Raises Unknown."""
         _ended(_hold(await self._call("DELETE", f"{_path(hold_id)}?cancel=true"), hold_id))
 
+    async def look(self, hold_id: str) -> Hold | None:
+        """The hold as it stands, None when there is none. Raises FlightRefusal, Unknown."""
+        reply = await self._call("GET", _path(hold_id))
+        if _says(reply, HTTPStatus.NOT_FOUND, "hold_not_found"):
+            return None
+        return _hold(reply, hold_id)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close()

@@ -1,7 +1,8 @@
 """Finds what is due and takes it further.
 
 This is "periodically cancel bookings unpaid for 15 minutes", and with the same few lines every
-recovery: an interrupted payment, a refund, seats to be given back.
+recovery: an interrupted payment, a refund, seats to be given back, travellers to be told of a
+changed flight.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from contextlib import suppress
 from enum import StrEnum
 
 from skyhold.booking.models.booking import BookingStatus
-from skyhold.booking.repositories import bookings, payments
+from skyhold.booking.repositories import bookings, flight_changes, payments
 from skyhold.booking.services.advance import Driver
+from skyhold.booking.services.flight_changes import FlightChanges
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database
 from skyhold.kernel.logging import get_logger
@@ -30,6 +32,7 @@ class Lane(StrEnum):
     RELEASE = "release"  # the flight service
     PAY = "pay"  # the provider and the flight service
     SETTLE = "settle"  # the provider: voids and refunds
+    TELL = "tell"  # nobody: flights that have changed
 
 
 _STATUSES = {
@@ -46,9 +49,12 @@ class Drive:
     silent, is left running beside the next round. At most `lane_max` steps of a kind are under way.
     """
 
-    def __init__(self, db: Database, driver: Driver, clock: Clock, *, lane_max: int) -> None:
+    def __init__(
+        self, db: Database, driver: Driver, changes: FlightChanges, clock: Clock, *, lane_max: int
+    ) -> None:
         self._db = db
         self._driver = driver
+        self._changes = changes
         self._clock = clock
         self._lane_max = lane_max
         self._running: dict[Lane, dict[str, asyncio.Task[bool]]] = {lane: {} for lane in Lane}
@@ -61,7 +67,9 @@ class Drive:
                 due = await bookings.due(tx, statuses, now, self._lane_max)
                 self._start(lane, due, self._driver.advance)
             owing = await payments.due(tx, now, self._lane_max)
-        self._start(Lane.SETTLE, owing, self._driver.advance_payment)
+            changed = await flight_changes.due(tx, now, self._lane_max)
+        self._start(Lane.SETTLE, owing, self._driver.settler.advance)
+        self._start(Lane.TELL, changed, self._changes.apply)
         tasks = self._tasks()
         if not tasks:
             return 0

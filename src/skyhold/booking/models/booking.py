@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from skyhold.contracts.holds import HeldSegment
 from skyhold.kernel.money import Money
 
+from .change import Change, ChangeKind, FlightChange, Times
 from .payment import Payment, PaymentStatus
 
 
@@ -62,7 +63,8 @@ class Passenger:
 class Booking:
     """A booking as it is kept.
 
-    `segments` are frozen as they were promised; `due_at` is when the driver looks at it next, and
+    `segments` are frozen as they were promised, but for times that the airline has changed since:
+    `changes` tells of those. `due_at` is when the driver looks at it next, and
     `hold_open` says that its seats are still to be given back. `ver` grows with every change and
     numbers its events.
     """
@@ -83,6 +85,7 @@ class Booking:
     attempts: int
     ver: int
     created_at: datetime
+    changes: tuple[Change, ...] = ()
 
     @property
     def departing_at(self) -> datetime:
@@ -98,6 +101,44 @@ class Booking:
         if self.status is BookingStatus.CONFIRMED:
             return now < self.departing_at
         return self.status is BookingStatus.HELD
+
+    def told_of(self, news: FlightChange, at: datetime) -> Change | None:
+        """What a change of a flight means to this booking; None when it knew these times."""
+        was = next(
+            Times(segment.departing_at, segment.arriving_at)
+            for segment in self.segments
+            if segment.flight_id == news.flight_id
+        )
+        if news.kind is ChangeKind.CANCELLED:
+            return Change(news.flight_id, news.kind, was, None, at)
+        if was == news.times:
+            return None
+        return Change(news.flight_id, news.kind, was, news.times, at)
+
+    def with_change(self, change: Change) -> Booking:
+        """The booking with a change noted, and with the new times where there are any.
+
+        Nobody pays for a flight that has left, so an earlier departure may move the deadline.
+        """
+        segments = tuple(
+            segment
+            if segment.flight_id != change.flight_id or change.now is None
+            else segment.model_copy(
+                update={
+                    "departing_at": change.now.departing_at,
+                    "arriving_at": change.now.arriving_at,
+                }
+            )
+            for segment in self.segments
+        )
+        deadline = min(self.payment_required_by, segments[0].departing_at)
+        return replace(
+            self,
+            segments=segments,
+            changes=(*self.changes, change),
+            payment_required_by=deadline,
+            due_at=deadline if self.status is BookingStatus.HELD else self.due_at,
+        )
 
     def available_actions(self, now: datetime) -> list[str]:
         """What its owner may do now."""

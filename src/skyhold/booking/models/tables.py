@@ -20,9 +20,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from skyhold.kernel.columns import ExactText, Instant, Key, metadata
+from skyhold.kernel.inbox import inbox_table
 from skyhold.kernel.outbox import outbox_table
 
 from .booking import BookingStatus, PassengerType
+from .change import ChangeKind
 from .payment import AT_REST, PaymentStatus
 from .user import Role
 
@@ -34,6 +36,7 @@ class Base(DeclarativeBase):
 
 
 OUTBOX = outbox_table(Base.metadata, "booking_outbox")
+INBOX = inbox_table(Base.metadata, "booking_inbox")
 
 
 def _in(column: str, values: type[StrEnum] | frozenset[PaymentStatus]) -> str:
@@ -77,6 +80,7 @@ class BookingRow(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     ver: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    changes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (
         UniqueConstraint("user_id", "idempotency_key"),
@@ -94,6 +98,35 @@ class BookingRow(Base):
             "(status = 'paying') = (active_payment_id IS NOT NULL)", name="paying_has_payment"
         ),
     )
+
+
+class BookingFlightRow(Base):
+    """Who is on a flight; `change_seen` is the last change of it that the booking has heard of."""
+
+    __tablename__ = "booking_flights"
+
+    flight_id: Mapped[str] = mapped_column(Key(32), primary_key=True)
+    booking_id: Mapped[str] = mapped_column(
+        Key(36), ForeignKey("bookings.id"), primary_key=True, index=True
+    )
+    change_seen: Mapped[int] = mapped_column(BigInteger)
+
+
+class FlightChangeRow(Base):
+    """The last change of a flight that the flight service told of."""
+
+    __tablename__ = "flight_changes"
+
+    flight_id: Mapped[str] = mapped_column(Key(32), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(Key(16))
+    times: Mapped[dict[str, Any]] = mapped_column(JSON)
+    due_at: Mapped[datetime | None] = mapped_column(Instant, index=True)
+    attempts: Mapped[int] = mapped_column(Integer)
+    ver: Mapped[int] = mapped_column(Integer)
+    received_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = (CheckConstraint(_in("kind", ChangeKind), name="kind"),)
 
 
 class PassengerRow(Base):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy import Row, Select, insert, literal, select, tuple_, update
 
 from skyhold.booking.models.booking import (
     NEXT,
@@ -17,8 +17,10 @@ from skyhold.booking.models.booking import (
     PassengerType,
     Position,
 )
-from skyhold.booking.models.tables import BookingRow, PassengerRow
+from skyhold.booking.models.change import Change, ChangeKind, Times
+from skyhold.booking.models.tables import BookingFlightRow, BookingRow, PassengerRow
 from skyhold.contracts.holds import HeldSegment
+from skyhold.kernel.columns import Instant, Key
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
 
@@ -29,6 +31,14 @@ async def add(tx: Tx, bookings: Sequence[Booking]) -> None:
     Raises Duplicate when an id, a record locator or a user's idempotency key is there already.
     """
     await tx.run(insert(BookingRow), [_values(booking) for booking in bookings])
+    await tx.run(
+        insert(BookingFlightRow),
+        [
+            {"flight_id": segment.flight_id, "booking_id": booking.id, "change_seen": 0}
+            for booking in bookings
+            for segment in booking.segments
+        ],
+    )
     await tx.run(
         insert(PassengerRow),
         [
@@ -58,6 +68,13 @@ async def by_id(tx: ReadTx, booking_id: str) -> Booking | None:
     return await _one(tx, select(BookingRow.__table__).where(_id(booking_id)))
 
 
+async def by_locator(tx: ReadTx, record_locator: str) -> Booking | None:
+    """The booking with this record locator."""
+    return await _one(
+        tx, select(BookingRow.__table__).where(BookingRow.record_locator == record_locator)
+    )
+
+
 async def by_key(tx: ReadTx, user_id: str, key: str) -> Booking | None:
     """The booking that this user made under this idempotency key."""
     return await _one(
@@ -83,7 +100,7 @@ async def of_user(
     if after is not None:
         found = found.where(
             tuple_(BookingRow.created_at, BookingRow.id)
-            < tuple_(after.created_at, after.booking_id)
+            < tuple_(literal(after.created_at, Instant), literal(after.booking_id, Key))
         )
     newest_first = found.order_by(BookingRow.created_at.desc(), BookingRow.id.desc())
     return await _many(tx, await tx.rows(newest_first.limit(limit)))
@@ -186,6 +203,22 @@ async def close_hold(tx: Tx, booking_id: str) -> bool:
     return moved == 1
 
 
+async def change(tx: Tx, before: Booking, after: Booking) -> bool:
+    """Write down what a change of a flight made of it, unless it has changed since it was read."""
+    moved = await tx.run(
+        update(BookingRow)
+        .where(_id(before.id), BookingRow.ver == before.ver)
+        .values(
+            segments=[segment.model_dump(mode="json") for segment in after.segments],
+            changes=[_told(change) for change in after.changes],
+            payment_required_by=after.payment_required_by,
+            due_at=after.due_at,
+            ver=BookingRow.ver + 1,
+        )
+    )
+    return moved == 1
+
+
 async def forget_attempts(tx: Tx, booking_id: str) -> None:
     """Something has moved for it, so the pauses between attempts begin small again."""
     await tx.run(
@@ -220,6 +253,15 @@ async def set_aside(tx: Tx, booking_id: str, *, now: datetime, due_at: datetime)
 
 def _id(booking_id: str) -> Any:  # noqa: ANN401 - a SQL expression
     return BookingRow.id == booking_id
+
+
+async def many(tx: ReadTx, ids: Collection[str]) -> list[Booking]:
+    """The bookings that exist among these."""
+    if not ids:
+        return []
+    return await _many(
+        tx, await tx.rows(select(BookingRow.__table__).where(BookingRow.id.in_(ids)))
+    )
 
 
 async def _one(tx: ReadTx, found: Select[Any]) -> Booking | None:
@@ -265,6 +307,42 @@ def _booking(row: Row[Any], passengers: tuple[Passenger, ...]) -> Booking:
         attempts=row.attempts,
         ver=row.ver,
         created_at=row.created_at,
+        changes=tuple(_change(told) for told in row.changes or ()),
+    )
+
+
+def _told(change: Change) -> dict[str, Any]:
+    return {
+        "flight_id": change.flight_id,
+        "kind": change.kind,
+        "was": times_to_json(change.was),
+        "now": None if change.now is None else times_to_json(change.now),
+        "at": change.at.isoformat(),
+    }
+
+
+def _change(told: Mapping[str, Any]) -> Change:
+    return Change(
+        flight_id=told["flight_id"],
+        kind=ChangeKind(told["kind"]),
+        was=times_from_json(told["was"]),
+        now=None if told["now"] is None else times_from_json(told["now"]),
+        at=datetime.fromisoformat(told["at"]),
+    )
+
+
+def times_to_json(times: Times) -> dict[str, str]:
+    """A flight's times as they are kept, each with the offset of its airport."""
+    return {
+        "departing_at": times.departing_at.isoformat(),
+        "arriving_at": times.arriving_at.isoformat(),
+    }
+
+
+def times_from_json(kept: Mapping[str, str]) -> Times:
+    """A flight's times from what `times_to_json` made."""
+    return Times(
+        datetime.fromisoformat(kept["departing_at"]), datetime.fromisoformat(kept["arriving_at"])
     )
 
 

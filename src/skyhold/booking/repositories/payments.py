@@ -47,6 +47,16 @@ async def latest(tx: ReadTx, booking_ids: Collection[str]) -> dict[str, Payment]
     return {row.booking_id: _payment(row) for row in rows}
 
 
+async def of_booking(tx: ReadTx, booking_id: str) -> list[Payment]:
+    """Every attempt to pay for this booking, the first one first."""
+    rows = await tx.rows(
+        select(PaymentRow.__table__)
+        .where(PaymentRow.booking_id == booking_id)
+        .order_by(PaymentRow.created_at, PaymentRow.id)
+    )
+    return [_payment(row) for row in rows]
+
+
 async def captured(tx: ReadTx, booking_id: str) -> Payment | None:
     """The attempt that paid for this booking."""
     row = await tx.row(

@@ -10,6 +10,7 @@ from fastapi import Header, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PastDate, model_validator
 
 from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType, Position
+from skyhold.booking.models.change import Change, ChangeKind, Times
 from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.services.book import Order
 from skyhold.booking.services.bookings import View
@@ -208,6 +209,39 @@ class SegmentOut(BaseModel):
         return cls.model_construct(**dict(segment))
 
 
+class TimesOut(BaseModel):
+    """When a flight leaves and lands, on the clocks of its airports."""
+
+    departing_at: datetime
+    arriving_at: datetime
+
+    @classmethod
+    def of(cls, times: Times) -> TimesOut:
+        """The public form of a flight's times."""
+        return cls(departing_at=times.departing_at, arriving_at=times.arriving_at)
+
+
+class ChangeOut(BaseModel):
+    """What the airline has changed since; `now` is null when the flight does not go."""
+
+    flight_id: str
+    kind: ChangeKind
+    was: TimesOut
+    now: TimesOut | None
+    at: datetime
+
+    @classmethod
+    def of(cls, change: Change) -> ChangeOut:
+        """The public form of a change."""
+        return cls(
+            flight_id=change.flight_id,
+            kind=change.kind,
+            was=TimesOut.of(change.was),
+            now=None if change.now is None else TimesOut.of(change.now),
+            at=change.at,
+        )
+
+
 class BookingOut(BaseModel):
     """A booking. Pay before `payment_required_by`, or the seats are given to others."""
 
@@ -221,6 +255,7 @@ class BookingOut(BaseModel):
     available_actions: list[Literal["pay", "cancel"]]
     created_at: datetime
     payment: PaymentOut | None
+    changes: list[ChangeOut]
 
     @classmethod
     def of(cls, view: View) -> BookingOut:
@@ -245,6 +280,7 @@ class BookingOut(BaseModel):
             available_actions=booking.available_actions(view.at),  # type: ignore[arg-type]
             created_at=booking.created_at.astimezone(UTC),
             payment=None if view.payment is None else PaymentOut.of(view.payment),
+            changes=[ChangeOut.of(change) for change in booking.changes],
         )
 
 

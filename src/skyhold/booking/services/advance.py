@@ -7,33 +7,29 @@ due. Recovery after a crash is therefore not a path of its own.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from skyhold.booking import metrics
 from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
 from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState
-from skyhold.booking.errors import FlightRefusal
+from skyhold.booking.metrics import PaymentOutcome
 from skyhold.booking.models.booking import Booking, BookingStatus, Step, next_step
 from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, LostRace, Tx
-from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
 from .events import Chronicle, Happened
+from .patience import SET_ASIDE, about, answered_within, later, report
+from .settle import Settler
 
 log = get_logger(__name__)
 
 STEPS_MAX = 8
-BACKOFF_MAX_S = 3_600
 PAYING_BACKOFF_MAX_S = 15
-ALERT_AFTER_ATTEMPTS = 10
-SET_ASIDE = 8  # a row that cannot be read waits as long as after so many attempts
 
 # What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
 # captured already.
@@ -50,6 +46,7 @@ class Driver:
     provider: PaymentProvider
     chronicle: Chronicle
     clock: Clock
+    settler: Settler
     provider_timeout_s: float
     give_up_after_s: int
 
@@ -61,15 +58,19 @@ class Driver:
         async with self.db.read() as tx:
             owing = await payments.owing(tx, booking_id)
         for payment in owing:
-            await self.advance_payment(payment.id)
+            await self.settler.advance(payment.id)
 
     async def advance(self, booking_id: str) -> bool:
         """One step for a booking; False when there is none, or the other side did not answer."""
+        with about(booking_id):
+            return await self._advance(booking_id)
+
+    async def _advance(self, booking_id: str) -> bool:
         now = self.clock.now()
         try:
             booking, payment, step = await self._next(booking_id, now)
         except Exception:
-            log.exception("booking.unreadable", booking_id=booking_id)
+            log.exception("booking.unreadable")
             await self.db.transact(
                 lambda tx: bookings.set_aside(tx, booking_id, now=now, due_at=later(now, SET_ASIDE))
             )
@@ -85,33 +86,6 @@ class Driver:
             await self._take(step, booking, payment)
         except Exception as error:  # noqa: BLE001 - whatever it was, the row must not come first again
             await self._postpone_booking(booking, payment, step, error)
-            return False
-        return True
-
-    async def advance_payment(self, payment_id: str) -> bool:
-        """Void or refund a payment that is due for it; False when that is not possible yet."""
-        now = self.clock.now()
-        try:
-            async with self.db.read() as tx:
-                payment = await payments.by_id(tx, payment_id)
-        except Exception:
-            log.exception("payment.unreadable", payment_id=payment_id)
-            await self.db.transact(
-                lambda tx: payments.set_aside(tx, payment_id, now=now, due_at=later(now, SET_ASIDE))
-            )
-            return False
-        if payment is None:
-            return False
-        try:
-            match payment.status:
-                case PaymentStatus.VOID_DUE:
-                    await self._void(payment)
-                case PaymentStatus.REFUND_DUE:
-                    await self._refund(payment)
-                case _:
-                    return False
-        except Exception as error:  # noqa: BLE001 - as above
-            await self._postpone_payment(payment, error)
             return False
         return True
 
@@ -155,7 +129,8 @@ class Driver:
             return moved
 
         if await self.db.transact(expire):
-            log.info("booking.expired", booking_id=booking.id)
+            metrics.moved(BookingStatus.HELD, BookingStatus.EXPIRED)
+            log.info("booking.expired")
 
     async def _release(self, booking: Booking) -> None:
         # A booking that has ended can never be paid any more, so its seats go back even when the
@@ -164,7 +139,7 @@ class Driver:
         await self.db.transact(lambda tx: bookings.close_hold(tx, booking.id))
 
     async def _authorise(self, booking: Booking, payment: Payment) -> None:
-        async with self._patience():
+        async with answered_within(self.provider_timeout_s):
             state = await self.provider.authorise(payment.id, payment.amount, payment.token)
         if state in RESERVED:
             await self._move_payment(booking, payment, PaymentStatus.AUTHORIZED)
@@ -183,7 +158,7 @@ class Driver:
             await self._move_payment(booking, payment, PaymentStatus.CAPTURE_DUE)
 
     async def _capture(self, booking: Booking, payment: Payment) -> None:
-        async with self._patience():
+        async with answered_within(self.provider_timeout_s):
             state = await self.provider.capture(payment.id)
         if state is ProviderState.CAPTURED:
             await self._succeed(booking, payment)
@@ -221,7 +196,9 @@ class Driver:
             return True
 
         if await self.db.transact(succeed):
-            log.info("booking.confirmed", booking_id=booking.id, payment_id=payment.id)
+            metrics.moved(BookingStatus.PAYING, BookingStatus.CONFIRMED)
+            metrics.payment(PaymentOutcome.CAPTURED)
+            log.info("booking.confirmed", payment_id=payment.id)
 
     async def _fail(
         self, booking: Booking, payment: Payment, why: Failure, new: BookingStatus
@@ -242,7 +219,9 @@ class Driver:
             return True
 
         if await self.db.transact(fail):
-            log.info("payment.failed", booking_id=booking.id, payment_id=payment.id, why=why)
+            metrics.moved(BookingStatus.PAYING, new)
+            metrics.payment(why)
+            log.info("payment.failed", payment_id=payment.id, why=why)
 
     async def _move_payment(self, booking: Booking, payment: Payment, new: PaymentStatus) -> None:
         """The payment is one step further, and patience with the next one begins anew."""
@@ -254,56 +233,10 @@ class Driver:
 
         await self.db.transact(move)
 
-    async def _void(self, payment: Payment) -> None:
-        async with self._patience():
-            state = await self.provider.cancel(payment.id)
-        now = self.clock.now()
-        if state is ProviderState.CAPTURED:
-            log.warning("payment.captured_late", payment_id=payment.id)
-            new = PaymentStatus.REFUND_DUE
-        elif state in {ProviderState.CANCELLED, ProviderState.REFUNDED}:
-            new = PaymentStatus.VOIDED
-        else:
-            msg = f"the provider says {state} to a cancellation"
-            raise Unknown(msg)
-        await self.db.transact(
-            lambda tx: payments.move(tx, payment.id, PaymentStatus.VOID_DUE, new, due_at=now)
-        )
-
-    async def _refund(self, payment: Payment) -> None:
-        async with self._patience():
-            state = await self.provider.refund(payment.id)
-        if state is not ProviderState.REFUNDED:
-            msg = f"the provider says {state} to a refund"
-            raise Unknown(msg)
-        now = self.clock.now()
-
-        async def refunded(tx: Tx) -> bool:
-            moved = await payments.move(
-                tx, payment.id, PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED, due_at=now
-            )
-            if moved:
-                await bookings.touch(tx, payment.booking_id)
-                await self.chronicle.tell(tx, payment.booking_id, Happened.PAYMENT_REFUNDED)
-            return moved
-
-        if await self.db.transact(refunded):
-            log.info("payment.refunded", booking_id=payment.booking_id, payment_id=payment.id)
-
-    @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
-        """Wait for the provider only so long; then nobody knows."""
-        try:
-            async with asyncio.timeout(self.provider_timeout_s):
-                yield
-        except TimeoutError as error:
-            msg = f"the provider did not answer within {self.provider_timeout_s} s"
-            raise Unknown(msg) from error
-
     async def _postpone_booking(
         self, booking: Booking, payment: Payment | None, step: str, error: Exception
     ) -> None:
-        self._report("booking", booking.id, booking.attempts, step, error)
+        report("booking", booking.id, booking.attempts, step, error)
         now = self.clock.now()
         due_at = later(now, booking.attempts)
         if payment is not None:
@@ -316,30 +249,6 @@ class Driver:
         await self.db.transact(
             lambda tx: bookings.postpone(tx, booking.id, booking.ver, due_at=due_at)
         )
-
-    async def _postpone_payment(self, payment: Payment, error: Exception) -> None:
-        self._report("payment", payment.id, payment.attempts, payment.status, error)
-        due_at = later(self.clock.now(), payment.attempts)
-        await self.db.transact(lambda tx: payments.postpone(tx, payment, due_at=due_at))
-
-    @staticmethod
-    def _report(what: str, id_: str, attempts: int, step: str, error: Exception) -> None:
-        """After many attempts somebody should look; we go on trying all the same."""
-        expected = isinstance(error, Unknown | FlightRefusal | Unavailable)
-        tell = log.warning if expected and attempts < ALERT_AFTER_ATTEMPTS else log.error
-        tell(
-            f"{what}.postponed",
-            id=id_,
-            step=step,
-            attempts=attempts + 1,
-            error=repr(error),
-            exc_info=None if expected else error,
-        )
-
-
-def later(now: datetime, attempts: int) -> datetime:
-    """When to try again after so many attempts: 1, 2, 4 … seconds, an hour at most."""
-    return now + timedelta(seconds=min(BACKOFF_MAX_S, 2 ** min(attempts, 12)))
 
 
 _TOLD = {

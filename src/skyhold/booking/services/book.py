@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from skyhold.booking import metrics
 from skyhold.booking.clients.flights import Flights, HoldGone
 from skyhold.booking.errors import (
     FlightRefusal,
@@ -14,19 +15,20 @@ from skyhold.booking.errors import (
     IdempotencyKeyReused,
 )
 from skyhold.booking.models.booking import Booking, BookingStatus, Passenger
-from skyhold.booking.repositories import bookings
+from skyhold.booking.repositories import bookings, flight_changes
 from skyhold.contracts.holds import Hold, HoldWanted, SegmentWanted
 from skyhold.kernel.auth import InvalidToken
 from skyhold.kernel.background import Background
 from skyhold.kernel.batcher import Batcher
-from skyhold.kernel.client import Unknown
+from skyhold.kernel.client import NotTried, Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Dangling, Database, Duplicate, OutcomeUnknown, Tx
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney
 
-from .events import Chronicle, Happened
+from .events import Chronicle, Course, Happened
+from .patience import about
 
 log = get_logger(__name__)
 
@@ -86,7 +88,7 @@ class Booker:
         self._background = background
         self._hold_ttl_s = limits.payment_window_s + limits.hold_grace_s
         self._grace = timedelta(seconds=limits.hold_grace_s)
-        self._recorder: Batcher[Booking, None] = Batcher(
+        self._recorder: Batcher[tuple[Booking, Course], None] = Batcher(
             self._record_all,
             name="bookings",
             batch_max=limits.record_batch_max,
@@ -128,6 +130,10 @@ class Booker:
     async def _attempt(
         self, booking_id: str, user_id: str, order: Order, key: str | None
     ) -> Booked:
+        with about(booking_id):
+            return await self._book(booking_id, user_id, order, key)
+
+    async def _book(self, booking_id: str, user_id: str, order: Order, key: str | None) -> Booked:
         # The deadline is counted from before the call: however long the answer takes, or this
         # process sleeps, the hold outlives what we promise.
         called_at = self._clock.now()
@@ -155,6 +161,8 @@ class Booker:
             if refusal.code == "hold_request_differs":
                 raise IdempotencyKeyReused from refusal
             raise
+        except NotTried as error:
+            raise FlightServiceUnavailable from error
         except Unknown as error:
             self._let_go(booking_id, key)
             raise FlightServiceUnavailable from error
@@ -162,7 +170,7 @@ class Booker:
     async def _record(self, booking: Booking, order: Order) -> Booked:
         for _ in range(LOCATOR_ATTEMPTS_MAX):
             try:
-                await self._recorder.submit(booking)
+                await self._recorder.submit((booking, Course.present()))
             except Duplicate:
                 if known := await self._same(booking, order):
                     return known
@@ -176,19 +184,23 @@ class Booker:
                 self._let_go(booking.id, booking.idempotency_key)
                 raise
             else:
+                metrics.booked()
                 log.info(
                     "booking.held",
-                    booking_id=booking.id,
                     seats=sum(len(segment.seats) for segment in booking.segments),
                 )
                 return Booked(booking, replayed=False)
         self._let_go(booking.id, booking.idempotency_key)
         raise FlightServiceUnavailable
 
-    async def _record_all(self, batch: Sequence[Booking]) -> Sequence[None]:
+    async def _record_all(self, batch: Sequence[tuple[Booking, Course]]) -> Sequence[None]:
+        made = [booking for booking, _ in batch]
+        flights = {segment.flight_id for booking in made for segment in booking.segments}
+
         async def record(tx: Tx) -> None:
-            await bookings.add(tx, batch)
-            await self._chronicle.tell_of(tx, list(batch), Happened.HELD)
+            await bookings.add(tx, made)
+            await flight_changes.wake(tx, flights, self._clock.now())
+            await self._chronicle.tell_of(tx, batch, Happened.HELD)
 
         await self._db.transact(record)
         return [None] * len(batch)

@@ -12,15 +12,16 @@ from skyhold.booking.errors import (
     PaymentInProgress,
 )
 from skyhold.booking.models.booking import Booking, BookingStatus, Position
-from skyhold.booking.models.payment import Payment, PaymentStatus
+from skyhold.booking.models.payment import Payment
 from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, LostRace, Tx
+from skyhold.kernel.db import Database
 from skyhold.kernel.logging import get_logger
 
 from .advance import Driver
 from .book import Booked
-from .events import Chronicle, Happened
+from .cancel import call_off, count_called_off
+from .events import Chronicle
 
 log = get_logger(__name__)
 
@@ -85,6 +86,7 @@ class Bookings:
                 break
             self._check_cancellable(booking)
             if await self._cancel(booking):
+                count_called_off(booking)
                 log.info("booking.cancelled", booking_id=booking_id, was=booking.status)
                 await self._driver.settle(booking_id)
                 break
@@ -104,22 +106,4 @@ class Bookings:
         """One row, one winner: False when the booking has moved on meanwhile."""
         now = self._clock.now()
 
-        async def cancel(tx: Tx) -> bool:
-            if not await bookings.cancel(tx, booking.id, booking.status, now=now):
-                return False
-            if booking.status is BookingStatus.CONFIRMED:
-                await self._owe_refund(tx, booking, now)
-            await self._chronicle.tell(tx, booking.id, Happened.CANCELLED)
-            return True
-
-        return await self._db.transact(cancel)
-
-    @staticmethod
-    async def _owe_refund(tx: Tx, booking: Booking, now: datetime) -> None:
-        payment = await payments.captured(tx, booking.id)
-        assert payment is not None, f"{booking.id} is confirmed, but who paid?"
-        owed = await payments.move(
-            tx, payment.id, PaymentStatus.CAPTURED, PaymentStatus.REFUND_DUE, due_at=now
-        )
-        if not owed:
-            raise LostRace
+        return await self._db.transact(lambda tx: call_off(tx, booking, self._chronicle, now))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from skyhold.booking import metrics
 from skyhold.booking.errors import (
     AlreadyCancelled,
     BookingNotFound,
@@ -14,6 +15,7 @@ from skyhold.booking.errors import (
     PaymentDeclined,
     PaymentInProgress,
 )
+from skyhold.booking.metrics import PaymentOutcome
 from skyhold.booking.models.booking import Booking, BookingStatus
 from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
@@ -84,6 +86,8 @@ class Cashier:
         except Duplicate:
             if not await self._is_written(payment):
                 return await self._repeated(user_id, key, wish)
+        metrics.moved(BookingStatus.HELD, BookingStatus.PAYING)
+        metrics.payment(PaymentOutcome.STARTED)
         log.info("payment.started", booking_id=booking.id, payment_id=payment.id)
         await self._driver.settle(booking.id)
         return await self._outcome(payment.id, was_paid_before=False)

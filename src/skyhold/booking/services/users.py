@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skyhold.booking import metrics
 from skyhold.booking.errors import EmailTaken, LoginFailed
 from skyhold.booking.models.user import Role, User, email_key
 from skyhold.booking.repositories import users
@@ -39,8 +40,9 @@ class Users:
         )
         try:
             await self._db.transact(lambda tx: users.add(tx, user))
-        except Duplicate:
-            raise EmailTaken from None
+        except Duplicate as error:
+            if not (error.after_unknown and await self._is_written(user)):
+                raise EmailTaken from None
         log.info("user.registered", user_id=user.id, role=role)
         return user
 
@@ -51,9 +53,11 @@ class Users:
         hashed = None if user is None else user.password_hash
         if not await self._passwords.matches(password, hashed) or user is None:
             log.info("user.login_failed")
+            metrics.sign_in(succeeded=False)
             raise LoginFailed
         await self._keep_hash_current(user, password)
         log.info("user.logged_in", user_id=user.id)
+        metrics.sign_in(succeeded=True)
         return user, self._tokens.issue(user.id, role=user.role, sid=new_id())
 
     async def get(self, user_id: str) -> User:
@@ -63,6 +67,11 @@ class Users:
         if user is None:
             raise InvalidToken
         return user
+
+    async def _is_written(self, user: User) -> bool:
+        """Whether it is this very account that stands in the way, committed by an earlier run."""
+        async with self._db.read() as tx:
+            return await users.by_id(tx, user.id) is not None
 
     async def _keep_hash_current(self, user: User, password: str) -> None:
         if not self._passwords.needs_rehash(user.password_hash):

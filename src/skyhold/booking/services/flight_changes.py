@@ -1,0 +1,137 @@
+"""Flights that are cancelled or retimed after they were booked.
+
+The event is only written down when it comes in; the driver then takes it to every booking, some at
+a time. A booking that is being paid in that moment is waited for: it will be confirmed, and then
+cancelled and refunded, or the flight service refuses its seats. And a booking that was on its way
+into the database meanwhile wakes the change up again, see `flight_changes.wake`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from skyhold.booking.models.booking import Booking, BookingStatus
+from skyhold.booking.models.change import Change, ChangeKind, FlightChange
+from skyhold.booking.repositories import bookings, flight_changes
+from skyhold.contracts.queues import FLIGHT_CHANGES
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.db import Database, Tx
+from skyhold.kernel.inbox import Inbox
+from skyhold.kernel.logging import get_logger
+from skyhold.kernel.messaging import Event
+from skyhold.kernel.metrics import consumed
+
+from .cancel import call_off, count_called_off
+from .events import Chronicle, Happened
+from .patience import about, later
+
+log = get_logger(__name__)
+
+PAYING_PAUSE_S = 1
+
+
+class _Moved(Exception):
+    """The booking has moved since it was read; rolls back what was begun for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlightChanges:
+    """Takes the news of a flight to the bookings on it."""
+
+    db: Database
+    inbox: Inbox
+    chronicle: Chronicle
+    clock: Clock
+    batch_max: int
+
+    async def note(self, event: Event, news: FlightChange) -> None:
+        """Write down what the flight service told; once, and only the latest counts."""
+        now = self.clock.now()
+
+        async def note(tx: Tx) -> bool:
+            if not await self.inbox.take(tx, FLIGHT_CHANGES.queue, event):
+                return False
+            return await flight_changes.note(tx, news, received_at=now)
+
+        if await self.db.transact(note):
+            log.info("flight.change_noted", flight_id=news.flight_id, kind=news.kind)
+        else:
+            consumed(FLIGHT_CHANGES.queue, "repeated")
+
+    async def apply(self, flight_id: str) -> bool:
+        """Tell at most `batch_max` bookings of a flight's change; False when none could be told."""
+        async with self.db.read() as tx:
+            news = await flight_changes.by_flight(tx, flight_id)
+        if news is None or news.due_at is None:
+            return False
+        try:
+            return await self._apply(news)
+        except Exception as error:
+            log.exception("flight.change_postponed", flight_id=flight_id, error=repr(error))
+            await self._look_again(
+                news, later(self.clock.now(), news.attempts), attempts=news.attempts + 1
+            )
+            return False
+
+    async def _apply(self, news: FlightChange) -> bool:
+        async with self.db.read() as tx:
+            at_once = _TOLD_AT_ONCE[news.kind]
+            affected = await flight_changes.unaware(tx, news, at_once, self.batch_max)
+            paying = await flight_changes.any_unaware(tx, news, [BookingStatus.PAYING])
+        told = [await self._tell(booking, news) for booking in affected]
+        if any(told):
+            return True
+        now = self.clock.now()
+        if affected:  # all of them have moved just now
+            await self._look_again(news, later(now, news.attempts), attempts=news.attempts + 1)
+        else:
+            due_at = now + timedelta(seconds=PAYING_PAUSE_S) if paying else None
+            await self._look_again(news, due_at, attempts=0)
+        return False
+
+    async def _tell(self, booking: Booking, news: FlightChange) -> bool:
+        """One booking; False when it has moved meanwhile, and is for the next round."""
+        with about(booking.id):
+            return await self._tell_of(booking, news)
+
+    async def _tell_of(self, booking: Booking, news: FlightChange) -> bool:
+        now = self.clock.now()
+        change = booking.told_of(news, now)
+
+        async def tell(tx: Tx) -> None:
+            if not await flight_changes.hear(tx, news, booking.id):
+                raise _Moved
+            if change is not None:
+                await self._change(tx, booking, change, now)
+
+        try:
+            await self.db.transact(tell)
+        except _Moved:
+            return False
+        if change is not None:
+            log.info("booking.flight_changed", kind=change.kind)
+            if change.kind is ChangeKind.CANCELLED:
+                count_called_off(booking)
+        return True
+
+    async def _change(self, tx: Tx, booking: Booking, change: Change, now: datetime) -> None:
+        if not await bookings.change(tx, booking, booking.with_change(change)):
+            raise _Moved
+        if change.kind is ChangeKind.RESCHEDULED:
+            await self.chronicle.tell(tx, booking.id, Happened.FLIGHT_CHANGED, change)
+        elif not await call_off(tx, booking, self.chronicle, now, change):
+            raise _Moved
+
+    async def _look_again(
+        self, news: FlightChange, due_at: datetime | None, *, attempts: int
+    ) -> None:
+        await self.db.transact(
+            lambda tx: flight_changes.look_again(tx, news, due_at, attempts=attempts)
+        )
+
+
+_TOLD_AT_ONCE = {
+    ChangeKind.CANCELLED: (BookingStatus.HELD, BookingStatus.CONFIRMED),
+    ChangeKind.RESCHEDULED: (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.CONFIRMED),
+}

@@ -1,0 +1,106 @@
+"""Giving money back: voids and refunds, decided before, done at the provider until they succeed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyhold.booking import metrics
+from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState
+from skyhold.booking.metrics import PaymentOutcome, RefundOutcome
+from skyhold.booking.models.payment import Payment, PaymentStatus
+from skyhold.booking.repositories import bookings, payments
+from skyhold.kernel.client import Unknown
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.db import Database, Tx
+from skyhold.kernel.logging import get_logger
+
+from .events import Chronicle, Happened
+from .patience import SET_ASIDE, about, answered_within, later, report
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Carries voids and refunds out; safe to run in any number of places at once."""
+
+    db: Database
+    provider: PaymentProvider
+    chronicle: Chronicle
+    clock: Clock
+    provider_timeout_s: float
+
+    async def advance(self, payment_id: str) -> bool:
+        """Void or refund a payment that is due for it; False when that is not possible yet."""
+        now = self.clock.now()
+        try:
+            async with self.db.read() as tx:
+                payment = await payments.by_id(tx, payment_id)
+        except Exception:
+            log.exception("payment.unreadable", payment_id=payment_id)
+            await self.db.transact(
+                lambda tx: payments.set_aside(tx, payment_id, now=now, due_at=later(now, SET_ASIDE))
+            )
+            return False
+        if payment is None:
+            return False
+        with about(payment.booking_id):
+            return await self._settle(payment)
+
+    async def _settle(self, payment: Payment) -> bool:
+        try:
+            match payment.status:
+                case PaymentStatus.VOID_DUE:
+                    await self._void(payment)
+                case PaymentStatus.REFUND_DUE:
+                    await self._refund(payment)
+                case _:
+                    return False
+        except Exception as error:  # noqa: BLE001 - whatever it was, the row must not come first again
+            report("payment", payment.id, payment.attempts, payment.status, error)
+            due_at = later(self.clock.now(), payment.attempts)
+            await self.db.transact(lambda tx: payments.postpone(tx, payment, due_at=due_at))
+            return False
+        return True
+
+    async def _void(self, payment: Payment) -> None:
+        async with answered_within(self.provider_timeout_s):
+            state = await self.provider.cancel(payment.id)
+        now = self.clock.now()
+        if state is ProviderState.CAPTURED:
+            log.warning("payment.captured_late", payment_id=payment.id)
+            new = PaymentStatus.REFUND_DUE
+        elif state in {ProviderState.CANCELLED, ProviderState.REFUNDED}:
+            new = PaymentStatus.VOIDED
+        else:
+            msg = f"the provider says {state} to a cancellation"
+            raise Unknown(msg)
+        moved = await self.db.transact(
+            lambda tx: payments.move(tx, payment.id, PaymentStatus.VOID_DUE, new, due_at=now)
+        )
+        if moved:
+            late = new is PaymentStatus.REFUND_DUE
+            metrics.payment(PaymentOutcome.CAPTURED_LATE if late else PaymentOutcome.VOIDED)
+            if late:
+                metrics.refund(RefundOutcome.DUE)
+
+    async def _refund(self, payment: Payment) -> None:
+        async with answered_within(self.provider_timeout_s):
+            state = await self.provider.refund(payment.id)
+        if state is not ProviderState.REFUNDED:
+            msg = f"the provider says {state} to a refund"
+            raise Unknown(msg)
+        now = self.clock.now()
+
+        async def refunded(tx: Tx) -> bool:
+            moved = await payments.move(
+                tx, payment.id, PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED, due_at=now
+            )
+            if moved:
+                await bookings.touch(tx, payment.booking_id)
+                await self.chronicle.tell(tx, payment.booking_id, Happened.PAYMENT_REFUNDED)
+            return moved
+
+        if await self.db.transact(refunded):
+            metrics.refund(RefundOutcome.REFUNDED)
+            log.info("payment.refunded", payment_id=payment.id)
