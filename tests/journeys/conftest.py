@@ -1,32 +1,47 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from support.databases import databases
 from support.system import Servers, start_servers, stop
 
+WAYS = {
+    "one process": None,
+    "two processes": "sqlite",
+    "two processes on MariaDB": "mariadb",
+    "two processes on PostgreSQL": "postgresql",
+}
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory, template) -> Servers:
-    """The two services as processes of their own, for all journeys of this session."""
+
+@pytest.fixture(scope="session", params=WAYS)
+def servers(request, tmp_path_factory, template) -> Iterator[Servers | None]:
+    """The two services as processes of their own, for all journeys; None when they are in ours."""
+    engine = WAYS[request.param]
+    if engine is None:
+        yield None
+        return
     folder = tmp_path_factory.mktemp("servers")
-    shutil.copytree(template, folder, dirs_exist_ok=True)
-    running = start_servers(folder)
-    yield running
-    for server in (running.booking, running.flight):
-        if server.process.poll() is None:
-            stop(server)
+    with ExitStack() as stack:
+        where = stack.enter_context(databases(engine, folder))
+        shutil.copytree(template, folder, dirs_exist_ok=True)
+        running = start_servers(folder, **where)
+        for server in (running.booking, running.flight):
+            stack.callback(lambda server=server: server.process.poll() is None and stop(server))
+        yield running
 
 
-@pytest.fixture(params=["one process", "two processes"])
-async def system(request, start_system):
-    """The whole system, both ways it can be run."""
-    if request.param == "one process":
+@pytest.fixture
+async def system(servers, start_system):
+    """The whole system, in every way it can be run."""
+    if servers is None:
         async with start_system() as running:
             yield running
     else:
-        async with request.getfixturevalue("servers").system() as running:
+        async with servers.system() as running:
             yield running
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+from pathlib import Path
 
 import httpx
+import pytest
 
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.ids import derived_id, new_id
+from support.databases import ENGINES, databases
 from support.system import (
     SETTINGS,
     System,
@@ -106,10 +109,17 @@ async def test_a_retry_after_its_hold_has_ended_gets_a_new_one(system, alice):
     assert await system.seats_left(flight) == 98
 
 
-async def test_killed_and_restarted_everything_acknowledged_is_still_there(tmp_path, template):
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_killed_and_restarted_everything_acknowledged_is_still_there(
+    engine, tmp_path, template
+):
     """kill -9 for both services while a payment waits for a provider that never answers."""
-    shutil.copytree(template, tmp_path / "data")
-    servers = start_servers(tmp_path / "data")
+    with databases(engine, tmp_path) as where:
+        await _killed_and_restarted(shutil.copytree(template, tmp_path / "data"), where)
+
+
+async def _killed_and_restarted(folder: Path, where: dict[str, str]) -> None:
+    servers = start_servers(folder, **where)
     try:
         async with servers.system() as system:
             alice = await system.traveller()
@@ -124,7 +134,7 @@ async def test_killed_and_restarted_everything_acknowledged_is_still_there(tmp_p
             server.process.send_signal(signal.SIGKILL)
             server.process.wait(10)
 
-    servers = start_servers(tmp_path / "data")
+    servers = start_servers(folder, **where)
     try:
         async with servers.system() as system:
             alice = Traveller(system.bookings_http, alice.token, alice.email)
