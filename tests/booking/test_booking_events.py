@@ -10,7 +10,8 @@ from skyhold.booking.models.tables import OUTBOX
 from skyhold.booking.services.events import Happened
 from skyhold.kernel.db import DatabaseBusy
 from skyhold.kernel.messaging import MemoryBus, Subscription
-from skyhold.kernel.outbox import Outbox, Relay
+from skyhold.kernel.outbox import Outbox
+from skyhold.kernel.relay import Relay
 from support.system import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -15,8 +15,8 @@ from skyhold.flight.models.flight import flight_id
 from skyhold.flight.models.holds import LIVE
 from skyhold.flight.models.tables import FlightRow, HoldRow, SeatClaimRow
 from skyhold.flight.repositories import schedule
+from skyhold.flight.services.departures import Departure, new_row
 from skyhold.flight.services.holds import Holds
-from skyhold.flight.services.schedule import Departure, new_row
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.db import Database
 from skyhold.kernel.money import Money

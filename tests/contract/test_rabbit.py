@@ -16,9 +16,10 @@ from skyhold.kernel.columns import Key, metadata
 from skyhold.kernel.db import Database
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.inbox import Inbox, inbox_table
-from skyhold.kernel.messaging import Event, Subscription, rabbit
+from skyhold.kernel.messaging import Event, Subscription, hands, rabbit
 from skyhold.kernel.messaging.cloudevents import CONTENT_TYPE, from_bytes
-from skyhold.kernel.messaging.rabbit import DEAD, EVENTS, RabbitBus
+from skyhold.kernel.messaging.plan import DEAD, EVENTS
+from skyhold.kernel.messaging.rabbit import RabbitBus
 from support.cut import Cut
 from support.servers import rabbitmq_url
 
@@ -109,7 +110,7 @@ async def wire(broker):
 async def a_bus(broker, desk, monkeypatch):
     """Open a bus; they are closed before the queues go."""
     monkeypatch.setattr(rabbit, "RECONNECT_EVERY_S", 0.05)
-    monkeypatch.setattr(rabbit, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(hands, "RETRY_FIRST_S", 0.001)
     async with contextlib.AsyncExitStack() as opened:
 
         async def start(*handlers, at: str = broker, connects: bool = True, **more) -> RabbitBus:

@@ -30,8 +30,8 @@ from skyhold.flight.models.holds import (
 from skyhold.flight.models.tables import HoldRow, SeatClaimRow
 from skyhold.flight.repositories import holds as hold_rows
 from skyhold.flight.repositories import schedule as schedule_rows
+from skyhold.flight.services.departures import Departure, new_row
 from skyhold.flight.services.holds import Holds
-from skyhold.flight.services.schedule import Departure, new_row
 from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import open_database
 from skyhold.kernel.clock import FrozenClock

@@ -17,7 +17,7 @@ import pytest
 
 from skyhold.contracts.queues import TOPOLOGY
 from skyhold.kernel.messaging.cloudevents import from_bytes
-from skyhold.kernel.messaging.rabbit import DEAD, EVENTS
+from skyhold.kernel.messaging.plan import DEAD, EVENTS
 from support.cut import Cut
 from support.fleet import Fleet
 from support.servers import rabbitmq_url

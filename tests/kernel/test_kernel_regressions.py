@@ -16,7 +16,8 @@ from skyhold.kernel.columns import ExactText, Key, metadata
 from skyhold.kernel.db import Dangling, Database
 from skyhold.kernel.messaging import Event
 from skyhold.kernel.money import Money, WireMoney
-from skyhold.kernel.outbox import Outbox, Relay, outbox_table
+from skyhold.kernel.outbox import Outbox, outbox_table
+from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import SettingsError, secret
 
 router = APIRouter()

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Column, Table, insert, select
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from skyhold.kernel import outbox as outbox_module
+from skyhold.kernel import relay as relay_module
 from skyhold.kernel import tracing
 from skyhold.kernel.columns import Key, metadata
 from skyhold.kernel.db import Duplicate
 from skyhold.kernel.messaging import Event, MemoryBus, Subscription
-from skyhold.kernel.outbox import PAUSE_MAX_S, REFUSED_IN_A_ROW_MAX, Outbox, Relay, outbox_table
+from skyhold.kernel.outbox import Outbox, outbox_table
+from skyhold.kernel.relay import PAUSE_MAX_S, REFUSED_IN_A_ROW_MAX, Relay
 
 METADATA = metadata()
 OUTBOX = outbox_table(METADATA, "events")
@@ -290,7 +291,7 @@ async def test_what_is_refused_again_and_again_comes_after_longer_and_longer_pau
 
 
 async def test_a_pause_is_bounded_however_long_the_trouble_lasts(clock):
-    rest = outbox_module._Rest(clock.now())
+    rest = relay_module._Rest(clock.now())
     for _ in range(5_000):
         rest = rest.longer(clock.now())
     assert rest.until - clock.now() == timedelta(seconds=PAUSE_MAX_S)

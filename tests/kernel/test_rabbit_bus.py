@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from structlog.contextvars import get_contextvars
 
 from skyhold.contracts.events import EVENT_KINDS
-from skyhold.kernel.messaging import Event, Subscription, rabbit
+from skyhold.kernel.messaging import Event, Subscription, hands, rabbit
 from skyhold.kernel.messaging.asyncapi import asyncapi_document
 from skyhold.kernel.messaging.cloudevents import to_bytes
-from skyhold.kernel.messaging.rabbit import RETRY_MAX_S, RabbitBus
+from skyhold.kernel.messaging.hands import RETRY_MAX_S
+from skyhold.kernel.messaging.rabbit import RabbitBus
 
 QUEUE = Subscription("q", ("it.*", "that.#"))
 OTHER = Subscription("other", ("#",))
@@ -39,13 +40,13 @@ def an_event(clock):
 def pauses(monkeypatch):
     """The pauses before an event goes back; none of them is made."""
     made: list[float] = []
-    asked = rabbit._pause_s
+    asked = hands._pause_s
 
     def no_pause(deliveries):
         made.append(asked(deliveries))
         return 0
 
-    monkeypatch.setattr(rabbit, "_pause_s", no_pause)
+    monkeypatch.setattr(hands, "_pause_s", no_pause)
     return made
 
 
@@ -113,7 +114,7 @@ async def until(true) -> None:
 
 def deliver(bus: RabbitBus, handler: Handler, *deliveries: Delivery) -> asyncio.Task[object]:
     """As the client library does: each in a task of its own, begun in the order of the queue."""
-    take = bus._taker("q", handler)
+    take = bus._hands.taker("q", handler)
 
     async def all_of_them():
         async with asyncio.timeout(SOON_S):
@@ -151,7 +152,7 @@ async def test_an_event_whose_handler_raised_is_sent_back_after_a_pause(
 
 
 def test_the_pauses_are_bounded():
-    assert [rabbit._pause_s(deliveries) for deliveries in (0, 6, 7, 5_000)] == [
+    assert [hands._pause_s(deliveries) for deliveries in (0, 6, 7, 5_000)] == [
         0.5,
         32,
         RETRY_MAX_S,
@@ -188,7 +189,7 @@ async def test_events_of_one_subject_are_handled_one_after_the_other(handler, an
     go_on.set()
     await taking
     assert handler.done == ["e1", "e2", "e3"]
-    assert bus._lanes == {}
+    assert bus._hands._lanes == {}
 
 
 async def test_events_of_different_subjects_are_handled_at_once(handler, an_event):
@@ -257,7 +258,7 @@ async def test_closing_waits_for_what_is_in_hand_and_begins_nothing(handler, an_
     await until(lambda: handler.begun)
     closing = asyncio.create_task(bus.close())
     late = Delivery(an_event("e3", "another"))
-    await until(bus._closing.is_set)
+    await until(bus._hands.closing.is_set)
     await deliver(bus, handler, late)
     assert not closing.done()
     go_on.set()
@@ -267,7 +268,7 @@ async def test_closing_waits_for_what_is_in_hand_and_begins_nothing(handler, an_
 
 
 async def test_closing_cuts_off_what_does_not_end(handler, an_event, monkeypatch):
-    monkeypatch.setattr(rabbit, "CLOSE_MAX_S", 0.02)
+    monkeypatch.setattr(hands, "CLOSE_MAX_S", 0.02)
     bus, one = a_bus(), Delivery(an_event("e1"))
     handler.stops_at("e1")
     taking = deliver(bus, handler, one)

@@ -22,8 +22,9 @@ from skyhold.kernel.messaging import Bus, MemoryBus
 from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe, Readings
-from skyhold.kernel.outbox import Outbox, Relay
+from skyhold.kernel.outbox import Outbox
 from skyhold.kernel.passwords import Passwords
+from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
 from .clients.flights import Flights

@@ -18,7 +18,8 @@ from skyhold.kernel.messaging import Bus
 from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe
-from skyhold.kernel.outbox import Outbox, Relay
+from skyhold.kernel.outbox import Outbox
+from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
 from .jobs.sweep import sweeper

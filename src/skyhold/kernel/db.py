@@ -16,11 +16,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -28,10 +27,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from . import tracing
-from .engines import Engine, Limits, Meaning, Unsafe, engine_for
-from .errors import Problem, Unavailable
+from .db_errors import (
+    Dangling,
+    DatabaseBusy,
+    DatabaseUnwell,
+    Duplicate,
+    LostRace,
+    NoConnection,
+    OutcomeUnknown,
+)
+from .engines import Limits, Meaning, Unsafe, engine_for
+from .errors import Problem
 from .logging import get_logger
 from .metrics import Pool, Transactions
+from .tx import ReadTx, Tx
+
+__all__ = [
+    "Dangling",
+    "Database",
+    "DatabaseBusy",
+    "DatabaseUnwell",
+    "Duplicate",
+    "LostRace",
+    "NoConnection",
+    "OutcomeUnknown",
+    "ReadTx",
+    "Tx",
+]
 
 log = get_logger(__name__)
 
@@ -40,80 +62,6 @@ Out = TypeVar("Out")
 ATTEMPTS_MAX = 8
 PAUSE_FIRST_S = 0.005
 PAUSE_MAX_S = 0.5
-
-
-class Duplicate(Exception):
-    """A unique key refused the row: someone else wrote it first.
-
-    With `after_unknown` that may have been ourselves: an earlier run of the same function ended
-    without an answer, and may have been committed.
-    """
-
-    after_unknown = False
-
-
-class Dangling(Exception):
-    """A foreign key refused the row: what it refers to is not there."""
-
-
-class LostRace(Problem):
-    """Others were quicker, again and again; please try once more."""
-
-    # Raised inside a transaction when a guarded write finds that its row has moved since it was
-    # read: `transact` runs the function again. It reaches a caller only after ATTEMPTS_MAX runs.
-    status = 503
-    code = "lost_race"
-
-    def __init__(self) -> None:
-        super().__init__(retry_after_s=1)
-
-
-class ReadTx:
-    """A consistent view of the database; nothing can be written through it."""
-
-    def __init__(self, connection: AsyncConnection, engine: Engine) -> None:
-        self._connection = connection
-        self._engine = engine
-
-    async def row(self, statement: Executable) -> Row[Any] | None:
-        """The first row, or None."""
-        return (await self._connection.execute(statement)).first()
-
-    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
-        """Every row; the caller's statement carries the limit."""
-        return (await self._connection.execute(statement)).all()
-
-    async def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - a column of any type
-        """The first column of the first row, or None."""
-        return await self._connection.scalar(statement)
-
-
-class Tx(ReadTx):
-    """A transaction in progress. It is committed by `transact`, never by who is handed it."""
-
-    async def run(
-        self,
-        statement: Executable,
-        rows: Iterable[Mapping[str, Any]] | None = None,
-    ) -> int:
-        """Execute a write: one statement, or an insert of many rows; answers how many it matched.
-
-        Raises Duplicate when a unique key refuses a row; the transaction is then over.
-        """
-        try:
-            if rows is None:
-                return (await self._connection.execute(statement)).rowcount
-            many = list(rows)
-            if many:
-                await self._connection.execute(statement, many)
-            return len(many)
-        except DBAPIError as error:
-            meaning = self._engine.meaning(error)
-            if meaning is Meaning.DUPLICATE:
-                raise Duplicate(str(error.orig)) from error
-            if meaning is Meaning.DANGLING:
-                raise Dangling(str(error.orig)) from error
-            raise
 
 
 class Database:
@@ -333,36 +281,6 @@ class Database:
                 return DatabaseBusy()
             case _:
                 return None
-
-
-class DatabaseBusy(Unavailable):
-    """The database is busy or out of reach just now; please try again shortly."""
-
-    code = "database_busy"
-    worth_another_run = True
-
-
-class NoConnection(DatabaseBusy):
-    """Every connection to the database is in use, or none can be made; please try again shortly."""
-
-    # It was waited for as long as a caller may be kept waiting. Nothing was written.
-    code = "database_no_connection"
-    worth_another_run = False
-
-
-class DatabaseUnwell(DatabaseBusy):
-    """The database cannot be written just now; please try again later."""
-
-    # Its disk is full, or its file read-only: somebody has to look. Nothing was written.
-    code = "database_unwell"
-    worth_another_run = False
-
-
-class OutcomeUnknown(DatabaseBusy):
-    """The database went away in the middle; please try again shortly."""
-
-    # Unlike DatabaseBusy this may mean that the transaction did commit.
-    code = "database_outcome_unknown"
 
 
 def _worse(before: Problem, now: Problem) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,11 @@ from skyhold.booking.models.booking import (
     PassengerType,
     Position,
 )
-from skyhold.booking.models.change import Change, ChangeKind, Times
 from skyhold.booking.models.tables import BookingFlightRow, BookingRow, PassengerRow
-from skyhold.contracts.holds import HeldSegment
 from skyhold.kernel.columns import Instant, Key
 from skyhold.kernel.db import ReadTx, Tx
-from skyhold.kernel.money import Money
+
+from .booking_rows import change_to_json, to_booking, to_values
 
 
 async def add(tx: Tx, bookings: Sequence[Booking]) -> None:
@@ -30,7 +29,7 @@ async def add(tx: Tx, bookings: Sequence[Booking]) -> None:
 
     Raises Duplicate when an id, a record locator or a user's idempotency key is there already.
     """
-    await tx.run(insert(BookingRow), [_values(booking) for booking in bookings])
+    await tx.run(insert(BookingRow), [to_values(booking) for booking in bookings])
     await tx.run(
         insert(BookingFlightRow),
         [
@@ -210,7 +209,7 @@ async def change(tx: Tx, before: Booking, after: Booking) -> bool:
         .where(_id(before.id), BookingRow.ver == before.ver)
         .values(
             segments=[segment.model_dump(mode="json") for segment in after.segments],
-            changes=[_told(change) for change in after.changes],
+            changes=[change_to_json(change) for change in after.changes],
             payment_required_by=after.payment_required_by,
             due_at=after.due_at,
             ver=BookingRow.ver + 1,
@@ -271,7 +270,7 @@ async def _one(tx: ReadTx, found: Select[Any]) -> Booking | None:
 
 async def _many(tx: ReadTx, rows: Sequence[Row[Any]]) -> list[Booking]:
     passengers = await _passengers(tx, [row.id for row in rows])
-    return [_booking(row, tuple(passengers[row.id])) for row in rows]
+    return [to_booking(row, tuple(passengers[row.id])) for row in rows]
 
 
 async def _passengers(tx: ReadTx, ids: Collection[str]) -> dict[str, list[Passenger]]:
@@ -287,81 +286,3 @@ async def _passengers(tx: ReadTx, ids: Collection[str]) -> dict[str, list[Passen
                 Passenger(row.given_name, row.family_name, PassengerType(row.type), row.born_on)
             )
     return found
-
-
-def _booking(row: Row[Any], passengers: tuple[Passenger, ...]) -> Booking:
-    return Booking(
-        id=row.id,
-        user_id=row.user_id,
-        record_locator=row.record_locator,
-        idempotency_key=row.idempotency_key,
-        request_digest=row.request_digest,
-        status=BookingStatus(row.status),
-        segments=tuple(HeldSegment.model_validate(segment) for segment in row.segments),
-        passengers=passengers,
-        total=Money(row.total_minor, row.currency),
-        payment_required_by=row.payment_required_by,
-        active_payment_id=row.active_payment_id,
-        hold_open=row.hold_open,
-        due_at=row.due_at,
-        attempts=row.attempts,
-        ver=row.ver,
-        created_at=row.created_at,
-        changes=tuple(_change(told) for told in row.changes or ()),
-    )
-
-
-def _told(change: Change) -> dict[str, Any]:
-    return {
-        "flight_id": change.flight_id,
-        "kind": change.kind,
-        "was": times_to_json(change.was),
-        "now": None if change.now is None else times_to_json(change.now),
-        "at": change.at.isoformat(),
-    }
-
-
-def _change(told: Mapping[str, Any]) -> Change:
-    return Change(
-        flight_id=told["flight_id"],
-        kind=ChangeKind(told["kind"]),
-        was=times_from_json(told["was"]),
-        now=None if told["now"] is None else times_from_json(told["now"]),
-        at=datetime.fromisoformat(told["at"]),
-    )
-
-
-def times_to_json(times: Times) -> dict[str, str]:
-    """A flight's times as they are kept, each with the offset of its airport."""
-    return {
-        "departing_at": times.departing_at.isoformat(),
-        "arriving_at": times.arriving_at.isoformat(),
-    }
-
-
-def times_from_json(kept: Mapping[str, str]) -> Times:
-    """A flight's times from what `times_to_json` made."""
-    return Times(
-        datetime.fromisoformat(kept["departing_at"]), datetime.fromisoformat(kept["arriving_at"])
-    )
-
-
-def _values(booking: Booking) -> dict[str, Any]:
-    return {
-        "id": booking.id,
-        "user_id": booking.user_id,
-        "record_locator": booking.record_locator,
-        "idempotency_key": booking.idempotency_key,
-        "request_digest": booking.request_digest,
-        "status": booking.status,
-        "segments": [segment.model_dump(mode="json") for segment in booking.segments],
-        "total_minor": booking.total.minor,
-        "currency": booking.total.currency,
-        "payment_required_by": booking.payment_required_by,
-        "active_payment_id": booking.active_payment_id,
-        "hold_open": booking.hold_open,
-        "due_at": booking.due_at,
-        "attempts": booking.attempts,
-        "ver": booking.ver,
-        "created_at": booking.created_at,
-    }

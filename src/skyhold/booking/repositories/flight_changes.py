@@ -13,7 +13,8 @@ from skyhold.booking.models.change import ChangeKind, FlightChange
 from skyhold.booking.models.tables import BookingFlightRow, BookingRow, FlightChangeRow
 from skyhold.kernel.db import Duplicate, LostRace, ReadTx, Tx
 
-from .bookings import many, times_from_json, times_to_json
+from .booking_rows import times_from_json, times_to_json
+from .bookings import many
 
 
 async def note(tx: Tx, change: FlightChange, received_at: datetime) -> bool:

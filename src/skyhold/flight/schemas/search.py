@@ -6,7 +6,8 @@ from datetime import date
 
 from skyhold.contracts.holds import Cabin
 from skyhold.flight.models.flight import Availability, Position
-from skyhold.flight.services.schedule import Change, Departure, Search
+from skyhold.flight.services.departures import Change, Departure
+from skyhold.flight.services.schedule import Search
 from skyhold.kernel.errors import FieldError, Unprocessable
 from skyhold.kernel.http.pages import Page, from_instant_cursor, to_instant_cursor
 

@@ -37,7 +37,7 @@ from skyhold.flight.repositories import schedule
 from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.money import Money
 
-from .schedule import Departure, new_row
+from .departures import Departure, new_row
 
 CHUNK_ROWS = 1_000
 CELL_CHARS_MAX = 200

@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from .bus import Subscription
 from .cloudevents import CONTENT_TYPE, SEQUENCE_DIGITS, SPEC_VERSION
-from .rabbit import Plan
+from .plan import Plan
 
 ENVELOPE = "CloudEvent"
 BINDING_VERSION = "0.3.0"

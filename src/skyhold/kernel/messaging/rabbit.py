@@ -15,33 +15,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from faststream import AckPolicy
 from faststream.rabbit import (
     Channel,
-    ExchangeType,
-    QueueType,
     RabbitBroker,
-    RabbitExchange,
-    RabbitMessage,
-    RabbitQueue,
 )
 
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
-from .bus import Event, Handler, Subscription, Trouble, hand_over, in_course_of
-from .cloudevents import CONTENT_TYPE, NotAnEvent, from_bytes, to_bytes
+from .bus import Event, Handler, Subscription
+from .cloudevents import CONTENT_TYPE, to_bytes
+from .hands import Hands
+from .plan import Plan
 
 log = get_logger(__name__)
-
-EVENTS = "skyhold.events"
-DEAD = "skyhold.dead"
 
 LANES = 64
 HEARTBEAT_S = 10  # a broker that is silent for three times as long counts as gone
@@ -49,10 +42,6 @@ CONNECT_MAX_S = 5.0
 RECONNECT_FIRST_S = 0.2
 RECONNECT_MAX_S = 10.0
 RECONNECT_EVERY_S = 1.0
-RETRY_FIRST_S = 0.5
-RETRY_MAX_S = 60.0
-DOUBLINGS_MAX = 12
-CLOSE_MAX_S = 10.0
 STOP_MAX_S = 2.0
 
 
@@ -86,18 +75,14 @@ class RabbitBus:
         self._plan = Plan(tuple(topology), prefix, delivery_limit)
         self._publish_timeout_s = publish_timeout_s
         self._prefetch_max = prefetch_max
-        self._delivery_limit = delivery_limit
         self._handlers: dict[str, Handler] = {}
         self._broker: RabbitBroker | None = None  # once everything is declared on it
         self._opening: asyncio.Task[None] | None = None
+        self._hands = Hands(delivery_limit)
         self._tried = asyncio.Event()
-        self._closing = asyncio.Event()
         self._connected = False
         self._told_lost = ""
         self._told_refused: set[str] = set()
-        self._trouble = Trouble()
-        self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._in_hand: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
@@ -120,14 +105,10 @@ class RabbitBus:
 
     async def close(self) -> None:
         """Finish the events in hand, as far as they end soon; the others come again."""
-        self._closing.set()
+        self._hands.closing.set()
         if self._opening is not None:
             await self._opening  # not cancelled: what it has half opened would stay open
-        if self._in_hand:
-            _, late = await asyncio.wait(self._in_hand, timeout=CLOSE_MAX_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._hands.close()
         if self._broker is not None:
             await _stop(self._broker)
             self._broker = None
@@ -205,7 +186,7 @@ class RabbitBus:
                 return
             finally:
                 self._tried.set()
-            if await self._closes_within(pause_s):
+            if await self._hands.closes_within(pause_s):
                 return
             pause_s = min(pause_s * 2, RECONNECT_MAX_S)
 
@@ -237,7 +218,7 @@ class RabbitBus:
                     channel=Channel(prefetch_count=self._prefetch_max),
                     no_reply=True,
                     decoder=_as_it_is,
-                )(self._taker(subscription.queue, handler))
+                )(self._hands.taker(subscription.queue, handler))
         return broker
 
     async def _declare(self, broker: RabbitBroker) -> None:
@@ -259,7 +240,7 @@ class RabbitBus:
         """Say it once for each kind of error, and not at every attempt to reconnect."""
         self._connected = False
         kind = type(error).__name__
-        if self._told_lost != kind and not self._closing.is_set():
+        if self._told_lost != kind and not self._hands.closing.is_set():
             self._told_lost = kind
             log.warning("bus.out_of_reach", error=repr(error))
 
@@ -282,143 +263,10 @@ class RabbitBus:
                 found[subscription.queue] = queue.declaration_result.message_count or 0
             return found
 
-    # --- the events in hand ------------------------------------------------------------------
-
-    def _taker(self, queue: str, handler: Handler) -> Callable[[RabbitMessage], Awaitable[None]]:
-        async def take(message: RabbitMessage) -> None:
-            # A task of our own: the client library cancels its own when the connection is lost,
-            # and a handler that is cut off in the middle may have had half of its effect.
-            task = asyncio.create_task(self._take(queue, handler, message), name=f"take {queue}")
-            self._in_hand.add(task)
-            task.add_done_callback(self._in_hand.discard)
-            await asyncio.shield(task)
-
-        return take
-
-    async def _take(self, queue: str, handler: Handler, message: RabbitMessage) -> None:
-        """Handle one message; it is answered, unless the connection it came by is gone."""
-        try:
-            event = from_bytes(message.body)
-        except NotAnEvent as error:
-            log.warning("event.junk", queue=queue, id=message.message_id, error=str(error))
-            await _answer(message.reject(requeue=False))
-            return
-        async with self._in_turn(queue, event) as lane:
-            if self._closing.is_set():
-                return  # unanswered, it comes again
-            if lane is None:
-                await _answer(message.nack(requeue=True))
-                return
-            with in_course_of(event):
-                await self._handle(queue, handler, event, message, lane)
-
-    async def _handle(
-        self, queue: str, handler: Handler, event: Event, message: RabbitMessage, lane: _Lane
-    ) -> None:
-        before = _deliveries_before(message)
-        try:
-            await hand_over(event, queue, handler)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the event comes again
-            self._trouble.refused(event, queue, error, deliveries=before + 1)
-            if before < self._delivery_limit:
-                # So an outage of the handler's database does not use up all the deliveries.
-                await self._closes_within(_pause_s(before))
-                lane.sent_back += 1
-            else:
-                _note_dead(event, queue)
-            await _answer(message.nack(requeue=True))
-        else:
-            self._trouble.took(queue)
-            await _answer(message.ack())
-
-    async def _closes_within(self, pause_s: float) -> bool:
-        try:
-            await asyncio.wait_for(self._closing.wait(), pause_s)
-        except TimeoutError:
-            return False
-        return True
-
-    @asynccontextmanager
-    async def _in_turn(self, queue: str, event: Event) -> AsyncIterator[_Lane | None]:
-        """Wait for the events of the same subject that came before this one.
-
-        Answers None when one of them was sent back to the queue meanwhile: this one has to go
-        behind it, or the inbox would take it for the newer one and the other would never count.
-        """
-        key = (queue, event.subject)
-        lane = self._lanes.setdefault(key, _Lane())
-        lane.users += 1
-        sent_back = lane.sent_back
-        try:
-            async with lane.lock:
-                yield lane if lane.sent_back == sent_back else None
-        finally:
-            lane.users -= 1
-            if not lane.users:
-                del self._lanes[key]
-
-
-@dataclass(slots=True)
-class _Lane:
-    """The events of one subject that are in hand, in the order in which they came."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
-    sent_back: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What stands on the broker, by its name there."""
-
-    topology: tuple[Subscription, ...]
-    prefix: str
-    delivery_limit: int
-
-    @property
-    def events(self) -> RabbitExchange:
-        """Where events are published."""
-        return RabbitExchange(f"{self.prefix}{EVENTS}", type=ExchangeType.TOPIC)
-
-    @property
-    def dead(self) -> RabbitExchange:
-        """What queues give up on goes here."""
-        return RabbitExchange(f"{self.prefix}{DEAD}", type=ExchangeType.DIRECT)
-
-    def name_of(self, subscription: Subscription) -> str:
-        """What its queue is called."""
-        return f"{self.prefix}{subscription.queue}"
-
-    def queue(self, subscription: Subscription) -> RabbitQueue:
-        """Its queue, bound by the first of its keys."""
-        name = self.name_of(subscription)
-        return RabbitQueue(
-            name,
-            QueueType.QUORUM,
-            routing_key=subscription.keys[0],
-            arguments={
-                "x-delivery-limit": self.delivery_limit,
-                "x-dead-letter-exchange": f"{self.prefix}{DEAD}",
-                "x-dead-letter-routing-key": name,
-            },
-        )
-
-    def dead_queue(self, subscription: Subscription) -> RabbitQueue:
-        """Where the dead letters of its queue wait."""
-        return RabbitQueue(f"{self.name_of(subscription)}.dead", QueueType.QUORUM)
-
 
 async def _as_it_is(message: Any) -> Any:  # noqa: ANN401 - FastStream's types of a decoder
     """FastStream's decoder: the handler gets the message itself, to answer it."""
     return message
-
-
-async def _answer(answering: Awaitable[None]) -> None:
-    """Acknowledge or send back, if the connection is still there; if not, it comes again."""
-    try:
-        await answering
-    except Exception as error:  # noqa: BLE001 - nothing else can be said about it any more
-        log.debug("event.unanswered", error=repr(error))
 
 
 async def _stop(broker: RabbitBroker) -> None:
@@ -426,19 +274,6 @@ async def _stop(broker: RabbitBroker) -> None:
     with contextlib.suppress(Exception):
         async with asyncio.timeout(2 * STOP_MAX_S):
             await broker.stop()
-
-
-def _deliveries_before(message: RabbitMessage) -> int:
-    counted = message.headers.get("x-delivery-count")  # by a quorum queue
-    return counted if isinstance(counted, int) else 0
-
-
-def _note_dead(event: Event, queue: str) -> None:
-    log.error("event.dead", id=event.id, type=event.type, queue=queue)
-
-
-def _pause_s(deliveries: int) -> float:
-    return min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(deliveries, DOUBLINGS_MAX))
 
 
 def _with_defaults(url: str, *, name: str) -> str:
