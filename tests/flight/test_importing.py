@@ -17,8 +17,9 @@ import pytest
 from sqlalchemy import select
 
 from skyhold.flight.models.tables import AirlineRow, FlightRow
-from skyhold.flight.services import importing
-from skyhold.flight.services.importing import Importer, NotASchedule, Summary, read_csv
+from skyhold.flight.services import csv_file, importing
+from skyhold.flight.services.csv_file import NotASchedule, read_csv
+from skyhold.flight.services.importing import Importer, Summary
 
 GOOD = {
     "airline": "UA",
@@ -370,5 +371,5 @@ def test_the_command_says_in_a_sentence_that_a_packed_file_is_broken(import_file
 def test_the_columns_of_the_manual_are_those_that_are_read():
     """The head of the module is what people read before they write a file."""
     named = set(importing.__doc__.replace(",", " ").split())
-    assert {*COLUMNS, "airline_name", *importing.FARE_COLUMNS.values()} <= named
-    assert set(next(csv.reader([a_file().splitlines()[0]]))) >= importing.REQUIRED_COLUMNS
+    assert {*COLUMNS, "airline_name", *csv_file.FARE_COLUMNS.values()} <= named
+    assert set(next(csv.reader([a_file().splitlines()[0]]))) >= csv_file.REQUIRED_COLUMNS

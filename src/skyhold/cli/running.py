@@ -14,7 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp
 
-from skyhold.flight.services.importing import NotASchedule
+from skyhold.flight.services.csv_file import NotASchedule
 from skyhold.kernel import tracing
 from skyhold.kernel.errors import Problem
 from skyhold.kernel.settings import KernelSettings, SettingsError

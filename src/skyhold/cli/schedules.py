@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from skyhold.flight.services import demo, importing
+from skyhold.flight.services import csv_file, demo, importing
 from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import open_database
 from skyhold.kernel.clock import SystemClock
@@ -40,10 +40,10 @@ async def import_file(settings: FlightSettings, file: Path, raw: BinaryIO) -> im
             text = _text(raw, file)  # kept: when it goes away it closes the file beneath it
             importer = _importer(db, lambda _: progress.to(raw.tell()))
             try:
-                return await importer.run(importing.read_csv(text))
+                return await importer.run(csv_file.read_csv(text))
             except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 msg = f"{file.name} is no gzip file, or not all of it: {error}."
-                raise importing.NotASchedule(msg) from error
+                raise csv_file.NotASchedule(msg) from error
 
 
 def _importer(db: Database, progress: Any) -> importing.Importer:  # noqa: ANN401

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from .importing import Numbered
+from .csv_file import Numbered
 from .reference import data_file
 
 DAYS = 7

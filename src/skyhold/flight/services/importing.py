@@ -20,9 +20,8 @@ already, with the same content, changes nothing; with other content it is refuse
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -37,22 +36,11 @@ from skyhold.flight.repositories import schedule
 from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.money import Money
 
+from .csv_file import FARE_COLUMNS, Numbered
 from .departures import Departure, new_row
 
 CHUNK_ROWS = 1_000
 CELL_CHARS_MAX = 200
-FARE_COLUMNS = {cabin: f"fare_{cabin.value}" for cabin in Cabin}
-REQUIRED_COLUMNS = frozenset(
-    {"airline", "number", "origin", "destination", "departing_at", "arriving_at", "aircraft"}
-    | {"currency"}
-)
-COLUMNS = REQUIRED_COLUMNS | {"airline_name", "aircraft_name", *FARE_COLUMNS.values()}
-
-Numbered = tuple[int, Mapping[str, str]]
-
-
-class NotASchedule(Exception):
-    """The file cannot be a schedule; the message says what is missing."""
 
 
 @dataclass
@@ -189,46 +177,6 @@ class Importer:
         summary.refused += len(refused) + len(differing)
         for line, reason in sorted(refused + differing):
             self._refuse(line, reason)
-
-
-def read_csv(lines: Iterable[str]) -> Iterator[Numbered]:
-    """The rows of a CSV file with their line numbers. Raises NotASchedule for a wrong header.
-
-    A row is a line: nothing in a schedule spans two, and so a stray quote costs one row instead of
-    all those up to the next one. A line that cannot be read comes with the single key `unreadable`.
-    """
-    numbered = enumerate(lines, start=1)
-    header = _cells(next(numbered, (1, ""))[1])
-    columns = [] if isinstance(header, str) else header
-    missing, strange = REQUIRED_COLUMNS - set(columns), set(columns) - COLUMNS
-    if missing:
-        msg = f"The header line lacks: {', '.join(sorted(missing))}."
-        raise NotASchedule(msg)
-    if len(set(columns)) != len(columns):
-        msg = "The header line names a column twice."
-        raise NotASchedule(msg)
-    if strange:
-        msg = f"Unknown columns in the header line: {', '.join(sorted(strange))}."
-        raise NotASchedule(msg)
-    for number, line in numbered:
-        if line.strip():
-            yield number, _named(columns, _cells(line))
-
-
-def _cells(line: str) -> list[str] | str:
-    """The cells of a line, or why it has none."""
-    try:
-        return next(csv.reader([line], strict=True), [])
-    except csv.Error as error:
-        return str(error)
-
-
-def _named(columns: Sequence[str], cells: list[str] | str) -> Mapping[str, str]:
-    if isinstance(cells, str):
-        return {"unreadable": f"not a line of CSV: {cells}"}
-    if len(cells) != len(columns):
-        return {"unreadable": f"{len(cells)} cells, but the header has {len(columns)}"}
-    return dict(zip(columns, cells, strict=True))
 
 
 def _flight_row(

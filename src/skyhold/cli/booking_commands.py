@@ -1,0 +1,141 @@
+"""`skyhold booking …`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from skyhold import booking
+from skyhold.booking.app import create_app, create_worker
+from skyhold.booking.models.user import Role, User
+from skyhold.booking.schemas.users import NewUser
+from skyhold.booking.settings import BookingSettings
+from skyhold.flight.settings import FlightSettings
+from skyhold.kernel import logging
+
+from . import asgi
+from .databases import ready_booking
+from .leaving import LameDuck
+from .options import Host, Jobs, Migrate, Port, Workers, greet, tell_of_worker
+from .running import check_free, console, listen, refusals
+from .stories import show, story_of
+from .workers import listen_together
+
+booking_cli = typer.Typer(
+    help="The booking service.", no_args_is_help=True, rich_markup_mode="markdown"
+)
+
+
+@booking_cli.command("serve")
+def serve_booking(
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    workers: Workers = 1,
+    jobs: Jobs = True,
+    migrate: Migrate = False,
+) -> None:
+    """Run the booking service; FLIGHT_SERVICE says where the flight service is.
+
+    This is all of it: beside the requests it runs the jobs, which expire what is not paid, carry
+    on what was interrupted and publish events. Any number of servers and workers may run at once;
+    what two of them find to do is done once.
+
+    At SIGTERM it finishes the requests in progress. With LAME_DUCK_S it goes on listening for so
+    long, while /readyz already answers 503, so that a load balancer sends it nothing any more.
+    """
+    with refusals():
+        settings = BookingSettings()
+        logging.configure(settings.log_level)
+        serve_service(settings, host, port, workers=workers, jobs=jobs, migrate=migrate)
+
+
+@booking_cli.command("worker")
+def work_booking(host: Host = "127.0.0.1", port: Port = None, migrate: Migrate = False) -> None:
+    """Run the jobs of the booking service, and no API: expiry, recovery, events.
+
+    On WORKER_PORT it answers /livez, /readyz and /metrics. Any number may run at once.
+    """
+    with refusals():
+        settings = BookingSettings()
+        logging.configure(settings.log_level)
+        port = port or settings.worker_port
+        check_free(host, port, "WORKER_PORT")
+        service = booking.wiring.wire(settings)
+        asyncio.run(ready_booking(settings, migrate=migrate))
+        tell_of_worker("booking", port)
+        listen(create_worker(service), host, port, settings, name="skyhold-booking-worker")
+
+
+@booking_cli.command("migrate")
+def migrate_booking() -> None:
+    """Bring the booking database to this version's schema."""
+    with refusals():
+        settings = BookingSettings()
+        logging.configure(settings.log_level)
+        asyncio.run(ready_booking(settings, migrate=True))
+        console.print("The booking database is up to date.")
+
+
+@booking_cli.command("show")
+def show_booking(
+    which: Annotated[
+        str, typer.Argument(metavar="ID_OR_LOCATOR", help="Its id, or its record locator.")
+    ],
+) -> None:
+    """Tell a booking's whole story: its state, flights, payments, hold and events."""
+    with refusals():
+        bookings, flights = BookingSettings(), FlightSettings()
+        logging.configure("WARNING")
+        asyncio.run(ready_booking(bookings, migrate=False))
+        show(asyncio.run(story_of(which, bookings, flights)), Console())
+
+
+@booking_cli.command("create-staff")
+def create_staff(
+    email: Annotated[str, typer.Argument(help="What they log in with.")],
+    name: Annotated[str, typer.Option(prompt=True)],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Open an account for a member of the staff."""
+    with refusals():
+        who = NewUser(name=name, email=email, password=password)
+        settings = BookingSettings()
+        logging.configure(settings.log_level)
+        asyncio.run(ready_booking(settings, migrate=False))
+        user = asyncio.run(_register(settings, who, Role.STAFF))
+        console.print(f"{user.email} may now log in as staff.")
+
+
+def serve_service(
+    settings: BookingSettings,
+    host: str,
+    port: int | None,
+    *,
+    workers: int = 1,
+    jobs: bool = True,
+    migrate: bool,
+) -> None:
+    """Serve the booking service, from one process or several."""
+    port = port or settings.port
+    check_free(host, port, "PORT")
+    service = booking.wiring.wire(settings)
+    asyncio.run(ready_booking(settings, migrate=migrate))
+    greet(port)
+    if workers > 1:
+        # Each of them wires a service of its own; here it was done to refuse what cannot work.
+        asgi.tell_children(jobs=jobs)
+        listen_together("skyhold.cli.asgi:booking", host, port, settings, workers=workers)
+        return
+    app = LameDuck(create_app(service, jobs=jobs), wait_s=settings.lame_duck_s)
+    listen(app, host, port, settings, name="skyhold-booking")
+
+
+async def _register(settings: BookingSettings, who: NewUser, role: Role) -> User:
+    service = booking.wiring.wire(settings)
+    try:
+        return await service.users.register(who.name, who.email, who.password, role=role)
+    finally:
+        await service.close()
