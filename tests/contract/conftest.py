@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from booking_desk import a_user
 from contract_stage import METADATA, Rows
 from hypothesis import settings
+from sqlalchemy import delete
 from structlog.testing import capture_logs
 
+from skyhold.booking.models.booking import Booking
+from skyhold.booking.models.payment import Payment
+from skyhold.booking.models.tables import Base
+from skyhold.booking.repositories import bookings, payments, users
 from skyhold.kernel import db as db_module
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.db import Database
@@ -107,3 +113,47 @@ def logged():
     """What is logged during the test, and nowhere else."""
     with capture_logs() as lines:
         yield lines
+
+
+# --- the booking database ------------------------------------------------------------------
+
+
+@pytest.fixture
+async def desk(db):
+    """An empty booking database."""
+
+    async def clear(tx):
+        for table in reversed(Base.metadata.sorted_tables):
+            await tx.run(delete(table))
+
+    await db.transact(clear)
+    return db
+
+
+@pytest.fixture
+def now(clock):
+    return clock.now()
+
+
+@pytest.fixture
+async def ada(desk, now):
+    user = a_user(now)
+    await desk.transact(lambda tx: users.add(tx, user))
+    return user
+
+
+@pytest.fixture
+def write(desk):
+    """Write bookings and payments as they are handed in."""
+
+    async def write(*what: Booking | Payment):
+        async def work(tx):
+            for one in what:
+                if isinstance(one, Booking):
+                    await bookings.add(tx, [one])
+                else:
+                    await payments.add(tx, one)
+
+        await desk.transact(work)
+
+    return write

@@ -3,148 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, select, update
+from booking_desk import a_booking, a_payment, a_user
+from sqlalchemy import select, update
 
 from skyhold.booking.models import booking as booking_model
 from skyhold.booking.models import payment as payment_model
 from skyhold.booking.models.booking import (
     Booking,
     BookingStatus,
-    Passenger,
-    PassengerType,
     Position,
 )
-from skyhold.booking.models.payment import AT_REST, Failure, Payment, PaymentStatus
-from skyhold.booking.models.tables import Base, BookingRow, PaymentRow
-from skyhold.booking.models.user import Role, User, email_key
+from skyhold.booking.models.payment import AT_REST, Failure, PaymentStatus
+from skyhold.booking.models.tables import BookingRow, PaymentRow
+from skyhold.booking.models.user import email_key
 from skyhold.booking.repositories import bookings, payments, users
-from skyhold.contracts.holds import HeldSegment
 from skyhold.kernel.db import Dangling, Duplicate
-from skyhold.kernel.ids import new_id, new_locator
-from skyhold.kernel.money import Money, WireMoney
+from skyhold.kernel.ids import new_id
 
 RIVALS = 8
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-async def desk(db):
-    """An empty booking database."""
-
-    async def clear(tx):
-        for table in reversed(Base.metadata.sorted_tables):
-            await tx.run(delete(table))
-
-    await db.transact(clear)
-    return db
 
 
 @pytest.fixture
 def replicas(desk, connect):
-    return connect(), connect()
-
-
-@pytest.fixture
-def now(clock):
-    return clock.now()
-
-
-def a_user(now, **more) -> User:
-    number = next(_numbers)
-    user = User(
-        id=new_id(),
-        name="Zoë \N{AIRPLANE}",
-        email=f"Ada-{number}@example.com",
-        email_key=f"ada-{number}@example.com",
-        password_hash="x" * 60,
-        role=Role.CUSTOMER,
-        created_at=now,
-    )
-    return replace(user, **more)
-
-
-def a_booking(user: User, now, **more) -> Booking:
-    deadline = now + timedelta(minutes=15)
-    segment = HeldSegment(
-        flight_id="B61-2080-01-10-JFK",
-        flight_number="B6 1",
-        origin="JFK",
-        destination="LAX",
-        departing_at=now + timedelta(days=9),
-        arriving_at=now + timedelta(days=9, hours=6),
-        cabin="economy",
-        seats=["1A", "1B"],
-        fare=WireMoney(amount="129.00", currency="USD"),
-    )
-    booking = Booking(
-        id=new_id(),
-        user_id=user.id,
-        record_locator=new_locator(),
-        idempotency_key=None,
-        request_digest=None,
-        status=BookingStatus.HELD,
-        segments=(segment,),
-        passengers=(
-            Passenger("Zoë", "O'Neill", PassengerType.ADULT, date(1980, 2, 29)),
-            Passenger("\N{FACE WITH TEARS OF JOY}", "李", PassengerType.CHILD, None),
-        ),
-        total=Money(25_800, "USD"),
-        payment_required_by=deadline,
-        active_payment_id=None,
-        hold_open=True,
-        due_at=deadline,
-        attempts=0,
-        ver=1,
-        created_at=now,
-    )
-    return replace(booking, **more)
-
-
-def a_payment(booking: Booking, now, **more) -> Payment:
-    payment = Payment(
-        id=new_id(),
-        booking_id=booking.id,
-        user_id=booking.user_id,
-        idempotency_key=None,
-        request_digest=None,
-        status=PaymentStatus.CREATED,
-        failure=None,
-        amount=booking.total,
-        token="tok_visa",
-        due_at=now,
-        attempts=0,
-        created_at=now,
-    )
-    return replace(payment, **more)
-
-
-@pytest.fixture
-async def ada(desk, now):
-    user = a_user(now)
-    await desk.transact(lambda tx: users.add(tx, user))
-    return user
-
-
-@pytest.fixture
-def write(desk):
-    """Write bookings and payments as they are handed in."""
-
-    async def write(*what: Booking | Payment):
-        async def work(tx):
-            for one in what:
-                if isinstance(one, Booking):
-                    await bookings.add(tx, [one])
-                else:
-                    await payments.add(tx, one)
-
-        await desk.transact(work)
-
-    return write
+    return desk, connect()
 
 
 async def look(db, booking_id):

@@ -111,11 +111,11 @@ async def test_clients_that_need_a_second_connection_are_refused_and_do_not_lock
 
 async def test_a_crowd_on_a_small_pool_is_served_or_told_to_come_back(connect, rows):
     await rows.add("a")
-    db = connect(pool_max=2, writers_max=2, wait_s=0.1)
+    db = connect(pool_max=2, writers_max=2, wait_s=WAIT_S)
 
     async def work(tx):
         await tx.run(raised("a"))
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
         return "written"
 
     async def one(number):
@@ -123,7 +123,7 @@ async def test_a_crowd_on_a_small_pool_is_served_or_told_to_come_back(connect, r
             return await db.transact(work)
         async with db.read() as tx:
             await tx.scalar(COUNT)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
             return "read"
 
     async with asyncio.timeout(20):

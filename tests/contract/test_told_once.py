@@ -80,7 +80,7 @@ async def test_an_event_of_a_transaction_that_failed_was_never_there(db, outbox)
 async def test_what_is_confirmed_is_marked_once(connect, db, outbox):
     events = [an_event(str(nth)) for nth in range(6)]
     await db.transact(lambda tx: outbox.add(tx, *events))
-    replicas, ids = (connect(), connect()), [event.id for event in events[:4]]
+    replicas, ids = (db, connect()), [event.id for event in events[:4]]
     marked = await asyncio.gather(
         *(
             replicas[nth % 2].transact(lambda tx: outbox.mark_published(tx, ids, AT))
@@ -115,7 +115,7 @@ def effect(inbox, event, consumer="c"):
 
 
 async def test_an_event_that_comes_many_times_at_once_is_taken_once(connect, inbox, rows):
-    replicas, event = (connect(), connect()), an_event()
+    replicas, event = (rows.db, connect()), an_event()
     taken = await asyncio.gather(
         *(replicas[nth % 2].transact(effect(inbox, event)) for nth in range(12))
     )
@@ -155,7 +155,7 @@ async def test_what_is_rolled_back_was_not_taken(db, inbox):
 
 async def test_a_storm_of_repeats_and_disorder_has_each_effect_at_most_once(connect, inbox, rows):
     """And that of the newest always."""
-    replicas = connect(), connect()
+    replicas = rows.db, connect()
     events = [an_event(f"s{subject}", n) for subject in range(3) for n in range(1, 6)]
     storm = [(event, nth % 2) for event in events for nth in range(4)]
     effects: list[tuple[str, int]] = []

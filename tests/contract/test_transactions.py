@@ -118,7 +118,7 @@ async def test_who_loses_for_ever_is_told_after_attempts_max(db, rows, at_once):
 
 
 async def test_two_that_insert_the_same_key_at_once_are_one_row_and_one_duplicate(connect, rows):
-    replicas = connect(), connect()
+    replicas = rows.db, connect()
     outcomes = await asyncio.gather(
         *(replicas[n % 2].transact(lambda tx: tx.run(note("a"))) for n in range(16)),
         return_exceptions=True,
@@ -130,7 +130,7 @@ async def test_two_that_insert_the_same_key_at_once_are_one_row_and_one_duplicat
 
 async def test_of_200_who_raise_the_same_counter_over_two_replicas_none_is_lost(connect, rows):
     await rows.add("a")
-    replicas = connect(), connect()
+    replicas = rows.db, connect()
     await asyncio.gather(
         *(replicas[n % 2].transact(lambda tx: tx.run(raised("a"))) for n in range(200))
     )
@@ -140,7 +140,7 @@ async def test_of_200_who_raise_the_same_counter_over_two_replicas_none_is_lost(
 async def test_who_reads_and_then_writes_guarded_loses_nothing_either(connect, rows):
     """READ COMMITTED lets both read the same; the guard lets one of them write."""
     await rows.add("a")
-    replicas = connect(), connect()
+    replicas = rows.db, connect()
 
     async def count(tx):
         seen = await tx.scalar(select(NOTES.c.number).where(NOTES.c.id == "a"))

@@ -23,7 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from skyhold import cli
 from skyhold.booking.models.tables import OUTBOX
-from skyhold.cli import asgi
+from skyhold.cli import asgi, booking_commands, flight_commands
 from skyhold.kernel.db import Database
 from skyhold.kernel.ids import new_id
 from support.balancer import PROBE_PERIOD_S, Balancer, balancer
@@ -370,7 +370,8 @@ def _read(server: Server) -> str:
 def start(tmp_path, monkeypatch):
     """Run a command up to the point where it would listen; what it said, and its status."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "listen", lambda *_, **__: None)
+    for commands in (booking_commands, flight_commands):
+        monkeypatch.setattr(commands, "listen", lambda *_, **__: None)
 
     def run(*command: str, **environment: str):
         port = () if command[1] in {"migrate", "import"} else ("--port", str(free_port()))

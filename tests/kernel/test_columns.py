@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Column, Table, create_engine, insert, literal, select
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import StatementError
+from sqlalchemy.schema import CreateTable
 
 from skyhold.kernel.columns import ExactText, Instant, Key, metadata
 
@@ -36,6 +38,23 @@ async def test_keys_and_texts_are_compared_exactly(db):
         for one in alike:
             found = await tx.rows(select(NOTES.c.id).where(NOTES.c.id == one, NOTES.c.text == one))
             assert [row.id for row in found] == [one]
+
+
+@pytest.mark.parametrize(
+    ("is_mariadb", "key", "exact"),
+    [
+        (True, "ascii COLLATE ascii_nopad_bin", "utf8mb4 COLLATE utf8mb4_nopad_bin"),
+        (False, "utf8mb4 COLLATE utf8mb4_0900_bin", "utf8mb4 COLLATE utf8mb4_0900_bin"),
+    ],
+    ids=["MariaDB", "MySQL"],
+)
+def test_the_collations_are_those_that_do_not_ignore_spaces_at_the_end(is_mariadb, key, exact):
+    """No other collation of the two compares byte by byte and pads nothing."""
+    dialect = mysql.dialect(is_mariadb=is_mariadb)
+    made = str(CreateTable(NOTES).compile(dialect=dialect))
+    assert f"id VARCHAR(36) CHARACTER SET {key} NOT NULL" in made
+    assert f"text VARCHAR(100) CHARACTER SET {exact}" in made
+    assert "written_at DATETIME(6)" in made
 
 
 async def test_a_naive_datetime_is_refused(db):

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from skyhold.kernel.db import Database
-from skyhold.kernel.engines import engine_for
+from skyhold.kernel.engines import engine_for, mysql
 from skyhold.kernel.engines.mysql import MySQL
 from skyhold.kernel.engines.postgresql import PostgreSQL
 from skyhold.kernel.engines.sqlite import SQLite
@@ -142,6 +142,20 @@ async def test_every_session_is_configured_as_the_protocol_asks(engine, server_d
 def server_database(tmp_path):
     with contextlib.ExitStack() as stack:
         yield lambda engine: stack.enter_context(fresh_database(engine, tmp_path))
+
+
+async def test_who_waits_too_long_for_another_migration_says_so(server_database, monkeypatch):
+    """GET_LOCK tells by its answer, not by an error, that it was not had."""
+    monkeypatch.setattr(mysql, "MIGRATION_WAIT_S", 0)
+    url = server_database("mariadb")
+    other, db = Database(url), Database(url)
+    lock = text("SELECT GET_LOCK('the schema', 0)")
+    assert await other.transact(lambda tx: tx.scalar(lock)) == 1
+    with pytest.raises(SettingsError, match="Another process has been migrating"):
+        await db.run_sync(lambda _: None, lock="the schema")
+    await other.close()
+    await db.run_sync(lambda _: None, lock="the schema")
+    await db.close()
 
 
 # --- settings that are not safe --------------------------------------------------------------

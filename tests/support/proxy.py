@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,10 @@ class Proxy:
     inside_url: str
     folder: Path
     certificate: Path
+
+    def trust(self) -> ssl.SSLContext:
+        """For a client that is to believe its certificate."""
+        return ssl.create_default_context(cafile=self.certificate)
 
     @property
     def log(self) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp
+from uvicorn import Config
+from uvicorn.config import STARTUP_FAILURE
 
 from skyhold.flight.services.csv_file import NotASchedule
 from skyhold.kernel import tracing
 from skyhold.kernel.errors import Problem
 from skyhold.kernel.settings import KernelSettings, SettingsError
+
+from .leaving import Closing
 
 console = Console(stderr=True)
 
@@ -42,8 +45,13 @@ def refusals() -> Iterator[None]:
         if error.filename is None:  # a database server's address, not a file
             _refuse(f"{error.strerror or error} (DATABASE_URL, FLIGHT_DATABASE_URL)")
         else:
-            _refuse(f"{error.strerror}: {error.filename} (is DATA_DIR right?)")
+            _refuse(f"{error.strerror}: {error.filename}{_hint(error.filename)}")
         raise typer.Exit(2) from error
+
+
+def _hint(filename: object) -> str:
+    # PostgreSQL's driver looks for certificates under the home folder.
+    return "" if ".postgresql" in str(filename) else " (is DATA_DIR right?)"
 
 
 def _refuse(sentence: str) -> None:
@@ -70,7 +78,7 @@ def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings, *, n
     `name` is what traces call this process.
     """
     tracing.configure(name)
-    uvicorn.run(
+    config = Config(
         served,
         host=host,
         port=port,
@@ -79,3 +87,8 @@ def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings, *, n
         server_header=False,
         timeout_graceful_shutdown=settings.drain_s,
     )
+    server = Closing(config)
+    with suppress(KeyboardInterrupt):  # Ctrl-C has been heard, and heeded
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

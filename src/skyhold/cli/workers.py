@@ -10,7 +10,7 @@ from multiprocessing import connection
 from pathlib import Path
 from socket import socket
 
-from uvicorn import Config
+from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -18,10 +18,23 @@ from skyhold.kernel import observatory
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.settings import KernelSettings
 
+from .leaving import Closing
+
 log = get_logger(__name__)
 
 # Stopping the jobs and closing the connections, once requests are finished.
 CLOSES_WITHIN_S = 30.0
+
+
+class Member(Process):
+    """One of them; it closes the port as a single process does."""
+
+    @property
+    def server(self) -> Server:
+        """The server that runs in it."""
+        if self._server is None:
+            self._server = Closing(config=self.config)
+        return self._server
 
 
 class Crew(Multiprocess):
@@ -35,6 +48,19 @@ class Crew(Multiprocess):
         self._ends_within_s = ends_within_s
         self._pids: set[int] = set()
         self.failed = False
+
+    def init_processes(self) -> None:
+        """Start all of them."""
+        for _ in range(self.processes_num):
+            process = Member(self.config, self.sockets)
+            process.start()
+            self.processes.append(process)
+
+    def terminate_all(self) -> None:
+        """Tell all of them to leave; with our own copy open the port would seem to answer still."""
+        super().terminate_all()
+        for each in self.sockets:
+            each.close()
 
     def keep_subprocess_alive(self) -> None:
         """Replace whoever has died. One that cannot even start ends it all: so would the next."""
@@ -51,7 +77,7 @@ class Crew(Multiprocess):
                 self.should_exit.set()
                 return
             log.error("worker.died", pid=process.pid, status=process.exitcode)
-            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place] = Member(self.config, self.sockets)
             self.processes[place].start()
         self._forget_the_dead()
 

@@ -64,14 +64,19 @@ class History:
         return await db.run_sync(self._state)
 
     async def is_current(self, db: Database) -> bool:
-        """Whether the database answers and has this version's schema."""
+        """Whether the database answers and has this version's schema, or a newer one.
+
+        A newer one is what an old process finds during an upgrade: migrations only add, so it goes
+        on working until its turn has come.
+        """
         version = column("version_num", String)
         try:
             async with db.read() as tx:
                 rows = await tx.rows(select(version).select_from(table(self.version_table)))
         except (DBAPIError, DatabaseBusy):
             return False
-        return {row.version_num for row in rows} == _heads(self.folder)
+        here = {row.version_num for row in rows}
+        return here == _heads(self.folder) or bool(here - _known(self.folder))
 
     def _state(self, connection: Connection) -> SchemaState:
         if not inspect(connection).has_table(self.version_table):

@@ -35,7 +35,10 @@ async def note(tx: Tx, change: FlightChange, received_at: datetime) -> bool:
     )
     if noted == 1:
         return True
-    if await tx.scalar(select(FlightChangeRow.sequence).where(known)) is not None:
+    there = await tx.scalar(select(FlightChangeRow.sequence).where(known))
+    if there is not None:
+        if there < change.sequence:  # written since the update looked for it
+            raise LostRace
         return False
     try:
         await tx.run(

@@ -13,8 +13,11 @@ from skyhold.booking.repositories import bookings, payments
 from skyhold.contracts.holds import Hold
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.db import Database
+from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Event
 from skyhold.kernel.outbox import Outbox
+
+log = get_logger(__name__)
 
 EVENTS_MAX = 1_000
 
@@ -56,4 +59,5 @@ class Stories:
         try:
             return await self.flights.look(booking_id)
         except (Unknown, FlightRefusal) as error:
-            return f"the flight service did not say: {error}"
+            log.warning("story.no_hold", booking_id=booking_id, error=repr(error))
+            return "the flight service did not say"

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Draining:
-    """One for the process; what serves requests reads it, what handles signals turns it on."""
+    """One for the process; what serves requests reads it, what handles signals turns it on.
+
+    `told_others` says that it was for a while before the port is closed.
+    """
 
     on: bool = False
+    told_others: bool = False
 
 
 STATE = Draining()
