@@ -189,6 +189,51 @@ async def test_a_server_told_to_stop_says_so_goes_on_serving_and_leaves_nothing_
         assert '"name": "GET /api/v1/airports"' in _read(server)  # a trace
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_whoever_has_got_through_to_a_server_that_closes_its_port_is_answered(
+    folder, workers
+):
+    """A new connection for each request, from people who do not look whether it is leaving."""
+    with Fleet(folder, lame_duck_s=0.5) as fleet:
+        server = fleet.start("flight", "serve", f"--workers={workers}", port=free_port())
+        await fleet.ready(server)
+        knocking = [asyncio.create_task(knocks(server)) for _ in range(30)]
+        await asyncio.sleep(0.5)
+        server.process.terminate()
+        answered, lost = zip(*await asyncio.wait_for(asyncio.gather(*knocking), 30), strict=True)
+        assert await ended(server) in {0, -signal.SIGTERM}
+    assert sum(answered) > 100
+    # A listener cannot be emptied and closed in one step; where it is not emptied it is many.
+    assert sum(lost) <= 1
+
+
+async def knocks(server: Server) -> tuple[int, int]:
+    """Asks over a new connection each time, until the port is closed.
+
+    How often it was answered, and how often it got through and was not.
+    """
+    host, port = "127.0.0.1", int(server.url.rpartition(":")[2])
+    answered = lost = 0
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection(host, port)
+        except ConnectionRefusedError:
+            return answered, lost
+        except ConnectionResetError:
+            lost += 1
+            continue
+        try:
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            if (await reader.read()).startswith(b"HTTP/1.1 200"):
+                answered += 1
+            else:
+                lost += 1
+        except ConnectionResetError:
+            lost += 1
+        finally:
+            writer.close()
+
+
 # --- several processes on one port -------------------------------------------------------------
 
 
