@@ -96,9 +96,9 @@ def test_what_cannot_work_is_refused(what):
 
 
 def test_a_combination_that_cannot_work_names_both_settings():
-    with pytest.raises(ValidationError, match="hold_grace_s must be larger than give_up_after_s"):
+    with pytest.raises(ValidationError, match="HOLD_GRACE_S must be larger than GIVE_UP_AFTER_S"):
         settings(hold_grace_s=30)
-    with pytest.raises(ValidationError, match=r"flight_deadline_s .* flight_timeout_s"):
+    with pytest.raises(ValidationError, match=r"FLIGHT_DEADLINE_S .* FLIGHT_TIMEOUT_S"):
         settings(flight_timeout_s=6)
 
 
@@ -189,7 +189,7 @@ def test_a_combination_that_cannot_work_is_told_in_one_line_too(tmp_path, monkey
     ended = CliRunner().invoke(cli.app, ["booking", command], env={"HOLD_GRACE_S": "5"})
     assert ended.exit_code == 2
     assert ended.output == (
-        "skyhold: settings: hold_grace_s must be larger than give_up_after_s, "
+        "skyhold: settings: HOLD_GRACE_S must be larger than GIVE_UP_AFTER_S, "
         "or holds end while we wait\n"
     )
     assert list(tmp_path.iterdir()) == []

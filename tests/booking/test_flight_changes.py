@@ -16,11 +16,12 @@ from booking_stage import (
     states,
     told,
 )
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select, update
 
-from skyhold.booking.models.tables import BookingFlightRow, FlightChangeRow
+from skyhold.booking.models.tables import BookingFlightRow, BookingRow, FlightChangeRow
 from skyhold.booking.repositories import bookings, flight_changes
 from skyhold.booking.schemas.flight_events import news_of
+from skyhold.booking.services.flight_changes import SETTLE_S
 from skyhold.flight.models.tables import OUTBOX as FLIGHT_OUTBOX
 from skyhold.kernel.messaging import Event
 
@@ -60,6 +61,13 @@ async def job_runs(system):
     """The driver's rounds, until nothing is due any more."""
     while await system.bookings.drive.run_once():
         pass
+
+
+async def settles(system, flight):
+    """What was on its way when the change came in has had its time."""
+    system.advance(seconds=SETTLE_S)
+    await job_runs(system)
+    return (await change_of(system, flight)).due_at is None
 
 
 async def news_spreads(system):
@@ -152,7 +160,7 @@ async def test_a_booking_that_is_being_paid_is_waited_for_and_then_refunded(
     still.advance(seconds=2)
     await job_runs(still)
     assert await states(still, booking) == ("cancelled", "refunded", False)
-    assert (await change_of(still, flight)).due_at is None
+    assert await settles(still, flight)
 
 
 async def test_nobody_pays_for_a_flight_that_was_cancelled_while_they_paid(
@@ -169,7 +177,7 @@ async def test_nobody_pays_for_a_flight_that_was_cancelled_while_they_paid(
     still.advance(seconds=2)
     await job_runs(still)
     assert await in_the_end(still, booking) == "expired"
-    assert (await change_of(still, flight)).due_at is None
+    assert await settles(still, flight)
 
 
 async def test_a_booking_that_is_written_down_after_the_news_hears_of_it_too(
@@ -180,7 +188,7 @@ async def test_a_booking_that_is_written_down_after_the_news_hears_of_it_too(
     await gate.reached.wait()
     await cancel_flight(still, flight)
     await news_spreads(still)
-    assert (await change_of(still, flight)).due_at is None, "everybody there has heard of it"
+    assert await settles(still, flight), "everybody there has heard of it"
     gate.opens()
     booking = await booking
     assert booking.status == 201
@@ -194,6 +202,7 @@ async def test_a_booking_recorded_while_a_change_is_called_done_is_not_forgotten
     """The round has looked for who is unaware, found nobody, and is about to call it done."""
     await retime(still, flight, hours=1)
     await news_arrives(still)
+    still.advance(seconds=SETTLE_S)
     changes = still.bookings.changes
     look_again = type(changes)._look_again
     booked = []
@@ -207,8 +216,51 @@ async def test_a_booking_recorded_while_a_change_is_called_done_is_not_forgotten
     await changes.apply(flight)
     assert booked
     assert (await change_of(still, flight)).due_at is not None
+    assert await settles(still, flight)
+
+
+async def test_a_booking_whose_commit_took_longer_than_the_first_look_hears_of_it_too(
+    still, alice, flight
+):
+    """Its transaction began before the change was there, and ended after nobody was found."""
+    booking = await alice.book(flight)
+    async with still.bookings.db.read() as tx:
+        mine = await tx.rows(
+            select(BookingFlightRow.__table__).where(BookingFlightRow.booking_id == booking["id"])
+        )
+    db = still.bookings.db
+    unseen = delete(BookingFlightRow).where(BookingFlightRow.booking_id == booking["id"])
+    await db.transact(lambda tx: tx.run(unseen))
+    await cancel_flight(still, flight)
+    await news_spreads(still)
+    rows = [dict(row._mapping) for row in mine]
+    await db.transact(lambda tx: tx.run(insert(BookingFlightRow), rows))
+    assert await settles(still, flight)
+    assert await states(still, booking) == ("cancelled", None, False)
+
+
+async def test_one_booking_that_cannot_be_read_keeps_nobody_else_from_their_refund(still, flight):
+    travellers = [await a_traveller(still, f"T{n}") for n in range(4)]
+    booked = [await paid(traveller, flight) for traveller in travellers]
+    first = min(booked, key=lambda booking: booking["id"])
+    async with still.bookings.db.read() as tx:
+        segments = await tx.scalar(select(BookingRow.segments).where(BookingRow.id == first["id"]))
+    await write_segments(still, first, [segments[0] | {"cabin": "balcony"}])
+    await cancel_flight(still, flight)
+    await news_spreads(still)
+    for booking in booked:
+        if booking is not first:
+            assert await states(still, booking) == ("cancelled", "refunded", False)
+    assert (await change_of(still, flight)).due_at is not None, "somebody must look at the first"
+    await write_segments(still, first, segments)
+    still.advance(seconds=SETTLE_S)
     await job_runs(still)
-    assert (await change_of(still, flight)).due_at is None
+    assert await states(still, first) == ("cancelled", "refunded", False)
+
+
+async def write_segments(system, booking, segments):
+    change = update(BookingRow).where(BookingRow.id == booking["id"]).values(segments=segments)
+    await system.bookings.db.transact(lambda tx: tx.run(change))
 
 
 # --- a flight that goes at another time ------------------------------------------------------
@@ -263,6 +315,21 @@ async def test_who_books_a_retimed_flight_is_not_told_what_they_know(still, alic
     await job_runs(still)
     assert (await alice.get(booking))["changes"] == []
     assert await told(still, booking) == ["booking.held", "booking.confirmed"]
+
+
+async def test_a_change_that_was_made_before_they_booked_is_not_told_although_it_comes_late(
+    still, alice, flight
+):
+    """The first of two changes is known here, the second still waits to be told; then they book."""
+    await retime(still, flight, hours=5)
+    await news_arrives(still)
+    await retime(still, flight, hours=5)
+    booking = await paid(alice, flight)
+    await job_runs(still)
+    seen = await alice.get(booking)
+    assert (seen["changes"], seen["segments"]) == ([], booking["segments"])
+    await news_spreads(still)
+    assert (await alice.get(booking))["changes"] == []
 
 
 async def test_an_earlier_departure_moves_the_deadline_of_a_held_booking(still, alice):
@@ -415,9 +482,9 @@ async def test_of_a_flights_changes_the_latest_is_kept_and_each_is_heard_once(st
     booking = await alice.book(flight)
     db, now = still.bookings.db, still.now()
     newer, older = (news_of(event(flight, number), now) for number in (7, 6))
-    assert await db.transact(lambda tx: flight_changes.note(tx, newer, now))
-    assert not await db.transact(lambda tx: flight_changes.note(tx, older, now))
-    assert not await db.transact(lambda tx: flight_changes.note(tx, newer, now))
+    assert await db.transact(lambda tx: flight_changes.note(tx, newer))
+    assert not await db.transact(lambda tx: flight_changes.note(tx, older))
+    assert not await db.transact(lambda tx: flight_changes.note(tx, newer))
     assert await db.transact(lambda tx: flight_changes.hear(tx, newer, booking["id"]))
     assert not await db.transact(lambda tx: flight_changes.hear(tx, newer, booking["id"]))
     assert not await db.transact(lambda tx: flight_changes.hear(tx, older, booking["id"]))

@@ -26,13 +26,13 @@ HELD, EXPIRED = BookingStatus.HELD, BookingStatus.EXPIRED
 def change(now):
     leaves = now + timedelta(days=9, hours=1)
     times = Times(leaves, leaves + timedelta(hours=6))
-    return FlightChange(FLIGHT, 5, ChangeKind.RESCHEDULED, times, now, 0, 1)
+    return FlightChange(FLIGHT, 5, ChangeKind.RESCHEDULED, times, now, 0, 1, now)
 
 
 async def test_a_change_is_noted_unless_a_later_one_was(desk, change, now):
     async def noted(sequence):
         told = replace(change, sequence=sequence)
-        return await desk.transact(lambda tx: flight_changes.note(tx, told, now))
+        return await desk.transact(lambda tx: flight_changes.note(tx, told))
 
     outcomes = [await noted(sequence) for sequence in (5, 5, 4, 6, 5)]
     assert outcomes == [True, False, False, True, False]
@@ -57,13 +57,14 @@ async def test_of_many_who_tell_a_booking_of_a_change_one_does(
     assert heard.count(True) == 1
     async with desk.read() as tx:
         assert await flight_changes.unaware(tx, change, {HELD}, 10) == []
-        assert await flight_changes.unaware(tx, change, {HELD, EXPIRED}, 10) == [other]
+        assert await flight_changes.unaware(tx, change, {HELD, EXPIRED}, 10) == [other.id]
         later = replace(change, sequence=6)
-        assert await flight_changes.any_unaware(tx, later, {HELD})
+        assert await flight_changes.unaware(tx, later, {HELD}, 1) == [booking.id]
+        assert await flight_changes.unaware(tx, later, {HELD}, 1, after=booking.id) == []
 
 
 async def test_a_change_that_was_woken_meanwhile_is_not_done(desk, change, now):
-    await desk.transact(lambda tx: flight_changes.note(tx, change, now))
+    await desk.transact(lambda tx: flight_changes.note(tx, change))
     await desk.transact(lambda tx: flight_changes.wake(tx, [FLIGHT, "another"], now))
 
     def done(ver):

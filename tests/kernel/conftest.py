@@ -52,7 +52,12 @@ async def serve():
         ) -> httpx.AsyncClient:
             app = application("A service", routers, _no_lifespan, ready)
             app.state.doors = doors
-            gateway = Gateway(app, service="a-service", body_bytes_max=body_bytes_max)
+            gateway = Gateway(
+                app,
+                service="a-service",
+                body_bytes_max=body_bytes_max,
+                is_service=lambda token: token == "a service's",
+            )
             return await stack.enter_async_context(client_of(gateway))
 
         yield start

@@ -59,7 +59,9 @@ async def stream() -> StreamingResponse:
 @pytest.fixture
 async def http(serve):
     happened.clear()
-    return await serve(router)
+    client = await serve(router)
+    client.headers["authorization"] = "Bearer a service's"
+    return client
 
 
 async def test_when_the_time_is_over_the_answer_is_503_and_the_work_is_cut_off(http, logged):
@@ -88,6 +90,12 @@ async def test_what_is_answered_in_time_is_left_alone(http):
 )
 async def test_a_deadline_that_makes_no_sense_is_ignored(http, given):
     reply = await http.get("/left", headers={HEADER: given.encode()})
+    assert (reply.status_code, reply.json()) == (200, None)
+
+
+@pytest.mark.parametrize("shown", ["", "Bearer a person's", "Basic a service's", "a service's"])
+async def test_only_another_service_may_say_how_long_it_waits(http, shown):
+    reply = await http.get("/left", headers={HEADER: "60000", "authorization": shown})
     assert (reply.status_code, reply.json()) == (200, None)
 
 
@@ -125,9 +133,10 @@ async def test_an_application_that_begins_its_answer_while_it_is_cut_off_is_not_
     async def send(message):
         sent.append(message)
 
-    headers = [(b"x-deadline-ms", b"30")]
+    headers = [(b"x-deadline-ms", b"30"), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
-    await Gateway(app, service="bare", body_bytes_max=1)(scope, None, send)
+    gateway = Gateway(app, service="bare", body_bytes_max=1, is_service=lambda _: True)
+    await gateway(scope, None, send)
     assert [message.get("status") for message in sent] == [500]
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from skyhold.kernel.db import Database
-from skyhold.kernel.migrations import History
+from skyhold.kernel.migrations import History, SchemaState, _heads, _known
 
 ENV = """
 from alembic import context
@@ -70,11 +70,25 @@ async def test_a_new_database_is_brought_up_to_date_and_then_left_alone(db, hist
         assert await tx.scalar(text("SELECT seat FROM seats")) == "12A"
 
 
-async def test_a_database_of_another_version_is_not_current(db, history, add_step):
+async def test_a_database_of_a_newer_version_will_do_for_a_process_that_is_still_running(
+    db, history, add_step
+):
+    """During an upgrade the schema is newer than the processes whose turn has not come yet."""
     add_step("0001", "CREATE TABLE seats (seat TEXT)")
     await history.upgrade(db)
     move = text("UPDATE kernel_schema_version SET version_num = '0002'")
     await db.transact(lambda tx: tx.run(move))
+    assert await history.state(db) is SchemaState.NEWER
+    assert await history.is_current(db)
+
+
+async def test_a_database_of_an_older_version_is_not_current(db, history, add_step):
+    add_step("0001", "CREATE TABLE seats (seat TEXT)")
+    await history.upgrade(db)
+    add_step("0002", "CREATE TABLE rows_of_seats (row INTEGER)")
+    _heads.cache_clear()
+    _known.cache_clear()
+    assert await history.state(db) is SchemaState.OLD
     assert not await history.is_current(db)
 
 

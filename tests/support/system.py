@@ -41,6 +41,7 @@ SETTINGS: dict[str, Any] = {
     "bcrypt_cost": 4,
     "expiry_period_s": 0.05,
     "relay_period_s": 0.05,
+    "relay_lease_s": 1,
     "sweep_period_s": 0.05,
     "provider_timeout_s": 1.0,
     "sandbox_slow_s": 0.2,

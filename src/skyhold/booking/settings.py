@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from skyhold.kernel.settings import KernelSettings, mysql_url
+from skyhold.kernel.settings import KernelSettings, looks_like, mysql_url
 
 BCRYPT_COST_MIN = 4
 FLIGHT_SERVICE_DEFAULT = "http://localhost:3000"
@@ -27,9 +27,10 @@ class BookingSettings(KernelSettings):
     db_name: str | None = Field(None, description="With DB_HOST: the database; `skyhold` if unset")
     db_user: str | None = Field(None, description="With DB_HOST: who logs in; `root` if unset")
     db_pass: str | None = Field(None, description="With DB_HOST: the password")
-    flight_service: str | None = Field(
+    flight_service: Annotated[
+        str | None, looks_like(r"https?://[^\s/]+/?$", "http://host:3000, without a path")
+    ] = Field(
         None,
-        pattern=r"^https?://[^\s/]+/?$",
         description="Where the flight service is; unset, `skyhold serve` runs it inside and "
         "`booking serve` looks at http://localhost:3000",
     )
@@ -93,14 +94,19 @@ class BookingSettings(KernelSettings):
 
     @model_validator(mode="after")
     def _hold_outlives_settling(self) -> BookingSettings:
+        if (self.db_name or self.db_user or self.db_pass) and not (
+            self.db_host or self.database_url
+        ):
+            msg = "DB_NAME, DB_USER and DB_PASS mean nothing without DB_HOST"
+            raise ValueError(msg)
         if self.hold_grace_s <= self.give_up_after_s:
-            msg = "hold_grace_s must be larger than give_up_after_s, or holds end while we wait"
+            msg = "HOLD_GRACE_S must be larger than GIVE_UP_AFTER_S, or holds end while we wait"
             raise ValueError(msg)
         if self.flight_deadline_s < self.flight_timeout_s:
-            msg = "flight_deadline_s covers all attempts, so it cannot be below flight_timeout_s"
+            msg = "FLIGHT_DEADLINE_S covers all attempts, so it cannot be below FLIGHT_TIMEOUT_S"
             raise ValueError(msg)
         if self.drain_s < self.pay_max_s:
-            msg = f"drain_s must be at least {self.pay_max_s:.0f}, the longest a payment may take"
+            msg = f"DRAIN_S must be at least {self.pay_max_s:.0f}, the longest a payment may take"
             raise ValueError(msg)
         return self
 

@@ -18,6 +18,7 @@ from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
+from skyhold.kernel.leases import Lease
 from skyhold.kernel.messaging import Bus, MemoryBus
 from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
@@ -34,7 +35,7 @@ from .clients.payments.sandbox import SandboxProvider
 from .consumers import flights as flight_events
 from .consumers import notifications
 from .jobs.drive import Drive
-from .models.tables import INBOX, OUTBOX
+from .models.tables import INBOX, LEASES, OUTBOX
 from .services.advance import Driver
 from .services.backlog import Backlog
 from .services.book import Booker, Limits
@@ -72,6 +73,7 @@ class BookingService:
     bus: Bus
     mailer: Mailer
     stories: Stories
+    lease: Lease
     jobs: tuple[Periodic, ...]
     probes: Mapping[str, Probe]
     access_tokens: Tokens
@@ -89,6 +91,7 @@ class BookingService:
         finally:
             for job in self.jobs:
                 await job.stop()
+            await self.lease.give_up()
             await self.bus.close()
             await self.drive.close(timeout_s=self.settings.flight_deadline_s)
             await self.booker.close()
@@ -168,7 +171,8 @@ def wire(
     mailer = _mailer(settings)
     flight_events.listen(bus, changes)
     notifications.subscribe(bus, Notifier(db, inbox, mailer, Letters(settings.mail_from)))
-    relay = Relay(db, outbox, bus, clock, settings.relay_batch_max)
+    lease = Lease(db, LEASES, "relay", clock, settings.relay_lease_s)
+    relay = Relay(db, outbox, bus, clock, settings.relay_batch_max, lease)
     return BookingService(
         settings=settings,
         db=db,
@@ -201,6 +205,7 @@ def wire(
         changes=changes,
         drive=drive,
         bus=bus,
+        lease=lease,
         mailer=mailer,
         stories=Stories(db, outbox, flights),
         jobs=(

@@ -58,6 +58,6 @@ def serve(
         asyncio.run(ready_flight(flights, migrate=True))
         if demo_schedule:
             asyncio.run(import_demo(flights))
-        greet(port)
+        greet(port, bookings, flights)
         app = LameDuck(embedded.create_app(services), wait_s=bookings.lame_duck_s)
         listen(app, host, port, bookings, name="skyhold")

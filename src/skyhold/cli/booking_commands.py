@@ -24,6 +24,8 @@ from .running import check_free, console, listen, refusals
 from .stories import show, story_of
 from .workers import listen_together
 
+WIDE = 160
+
 booking_cli = typer.Typer(
     help="The booking service.", no_args_is_help=True, rich_markup_mode="markdown"
 )
@@ -65,7 +67,7 @@ def work_booking(host: Host = "127.0.0.1", port: Port = None, migrate: Migrate =
         check_free(host, port, "WORKER_PORT")
         service = booking.wiring.wire(settings)
         asyncio.run(ready_booking(settings, migrate=migrate))
-        tell_of_worker("booking", port)
+        tell_of_worker("booking", port, settings)
         listen(create_worker(service), host, port, settings, name="skyhold-booking-worker")
 
 
@@ -90,7 +92,9 @@ def show_booking(
         bookings, flights = BookingSettings(), FlightSettings()
         logging.configure("WARNING")
         asyncio.run(ready_booking(bookings, migrate=False))
-        show(asyncio.run(story_of(which, bookings, flights)), Console())
+        told = Console()
+        told.width = max(told.width, WIDE)  # an id that is broken cannot be searched for
+        show(asyncio.run(story_of(which, bookings, flights)), told)
 
 
 @booking_cli.command("create-staff")
@@ -123,7 +127,7 @@ def serve_service(
     check_free(host, port, "PORT")
     service = booking.wiring.wire(settings)
     asyncio.run(ready_booking(settings, migrate=migrate))
-    greet(port)
+    greet(port, settings)
     if workers > 1:
         # Each of them wires a service of its own; here it was done to refuse what cannot work.
         asgi.tell_children(jobs=jobs)

@@ -49,7 +49,7 @@ def serve_flight(
         check_free(host, port, "FLIGHT_PORT")
         service = flight.wiring.wire(settings)
         asyncio.run(ready_flight(settings, migrate=migrate))
-        greet(port)
+        greet(port, settings)
         if workers > 1:
             asgi.tell_children(jobs=jobs)
             listen_together("skyhold.cli.asgi:flight", host, port, settings, workers=workers)
@@ -72,7 +72,7 @@ def work_flight(host: Host = "127.0.0.1", port: Port = None, migrate: Migrate = 
         check_free(host, port, "FLIGHT_WORKER_PORT")
         service = flight.wiring.wire(settings)
         asyncio.run(ready_flight(settings, migrate=migrate))
-        tell_of_worker("flight", port)
+        tell_of_worker("flight", port, settings)
         listen(create_worker(service), host, port, settings, name="skyhold-flight-worker")
 
 
@@ -102,7 +102,7 @@ def import_flights(
     with refusals():
         settings = FlightSettings()
         logging.configure(settings.log_level)
-        asyncio.run(ready_flight(settings, migrate=True))
+        asyncio.run(ready_flight(settings, migrate=False))
         if file is None:
             summary = asyncio.run(import_demo(settings))
         else:

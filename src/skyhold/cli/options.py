@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
+
+from skyhold.booking.settings import BookingSettings
+from skyhold.flight.settings import FlightSettings
+from skyhold.kernel.engines import shown
 
 from .running import console
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on, instead of the setting.")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=1, max=65_535, help="Port to listen on, instead of the setting."),
+]
 Workers = Annotated[
     int, typer.Option(min=1, max=64, help="Processes that serve; they share the port.")
 ]
@@ -26,11 +35,29 @@ Migrate = Annotated[
 ]
 
 
-def greet(port: int) -> None:
-    """Say where it is."""
-    console.print(f"Skyhold is on http://localhost:{port} (API documents: /docs)")
+def greet(port: int, *settings: BookingSettings | FlightSettings) -> None:
+    """Say where it is, and what it runs on: a setting that was forgotten is seen here."""
+    _tell(f"Skyhold is on http://localhost:{port} (API documents: /docs)", settings)
 
 
-def tell_of_worker(service: str, port: int) -> None:
-    """Say that it works, and where it answers."""
-    console.print(f"The {service} jobs run; see http://localhost:{port}/readyz and /metrics")
+def tell_of_worker(service: str, port: int, settings: BookingSettings | FlightSettings) -> None:
+    """Say that it works, where it answers, and what it runs on."""
+    _tell(f"The {service} jobs run; see http://localhost:{port}/readyz and /metrics", (settings,))
+
+
+def _tell(greeting: str, several: Iterable[BookingSettings | FlightSettings]) -> None:
+    lines = [greeting]
+    for settings in several:
+        lines.extend(f"  {what}: {where}" for what, where in _runs_on(settings))
+    console.print(*dict.fromkeys(lines), sep="\n", markup=False, highlight=False, soft_wrap=True)
+
+
+def _runs_on(settings: BookingSettings | FlightSettings) -> Iterator[tuple[str, str]]:
+    if isinstance(settings, BookingSettings):
+        yield "booking database", shown(settings.database())
+        yield "payments", f"sandbox, its ledger {shown(settings.sandbox())}"
+        yield "e-mails", settings.smtp_host or f"{settings.data_dir / 'mail'} (no SMTP_HOST)"
+    else:
+        yield "flight database", shown(settings.database())
+    broker = settings.amqp_url and urlsplit(settings.amqp_url).hostname
+    yield "events", f"RabbitMQ at {broker}" if broker else "stay in the process (no AMQP_URL)"

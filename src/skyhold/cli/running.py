@@ -24,6 +24,8 @@ from .leaving import Closing
 
 console = Console(stderr=True)
 
+_SETTINGS = "DATABASE_URL or DB_HOST …, FLIGHT_DATABASE_URL"
+
 
 @contextmanager
 def refusals() -> Iterator[None]:
@@ -39,11 +41,11 @@ def refusals() -> Iterator[None]:
         _refuse(str(error))
         raise typer.Exit(2) from error
     except DBAPIError as error:
-        _refuse(f"The database refuses: {error.orig} (DATABASE_URL, FLIGHT_DATABASE_URL, DATA_DIR)")
+        _refuse(f"The database cannot be used: {error.orig} ({_SETTINGS}, DATA_DIR)")
         raise typer.Exit(2) from error
     except OSError as error:
         if error.filename is None:  # a database server's address, not a file
-            _refuse(f"{error.strerror or error} (DATABASE_URL, FLIGHT_DATABASE_URL)")
+            _refuse(f"The database is not there: {error.strerror or error} ({_SETTINGS})")
         else:
             _refuse(f"{error.strerror}: {error.filename}{_hint(error.filename)}")
         raise typer.Exit(2) from error

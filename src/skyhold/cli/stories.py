@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from skyhold import booking, embedded, flight
 from skyhold.booking.models.booking import Booking
@@ -48,7 +49,7 @@ def show(story: Story, console: Console) -> None:
 def _booking(booking: Booking) -> Table:
     table = _table(f"Booking {booking.record_locator}", "", "")
     for name, value in _facts(booking):
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     return table
 
 

@@ -93,6 +93,7 @@ class HeldSegment(BaseModel):
     cabin: Cabin
     seats: list[SeatNumber] = Field(min_length=1, max_length=PARTY_MAX)
     fare: WireMoney
+    flight_ver: int = Field(0, ge=0, description="How often the flight had been changed by then")
 
 
 class Hold(BaseModel):

@@ -31,7 +31,12 @@ def create_app(service: FlightService, *, owns_service: bool, jobs: bool = True)
     )
     app.state.flight = service
     app.state.doors = service
-    return Gateway(app, service="flight", body_bytes_max=service.settings.body_bytes_max)
+    return Gateway(
+        app,
+        service="flight",
+        body_bytes_max=service.settings.body_bytes_max,
+        is_service=service.service_tokens.recognises,
+    )
 
 
 def create_worker(service: FlightService) -> ASGIApp:

@@ -13,6 +13,7 @@ from skyhold.kernel.auth import Tokens, access_kind, service_kind
 from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
 from skyhold.kernel.jobs import Periodic
+from skyhold.kernel.leases import Lease
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Bus
 from skyhold.kernel.messaging.rabbit import RabbitBus
@@ -23,7 +24,7 @@ from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
 from .jobs.sweep import sweeper
-from .models.tables import OUTBOX
+from .models.tables import LEASES, OUTBOX
 from .services.backlog import Backlog
 from .services.holds import Holds
 from .services.news import News
@@ -44,10 +45,11 @@ class FlightService:
     schedule: Schedule
     holds: Holds
     bus: Bus | None
+    lease: Lease
     jobs: tuple[Periodic, ...]
     probes: Mapping[str, Probe]
     access_tokens: Tokens
-    service_tokens: Tokens | None
+    service_tokens: Tokens
 
     @asynccontextmanager
     async def running(self, *, jobs: bool = True) -> AsyncIterator[None]:
@@ -59,6 +61,7 @@ class FlightService:
         finally:
             for job in self.jobs:
                 await job.stop()
+            await self.lease.give_up()
             if self.bus is not None:
                 await self.bus.close()
             await self.holds.close()
@@ -96,9 +99,10 @@ def wire(
     )
     outbox = Outbox(OUTBOX, FLIGHT)
     bus = bus or _bus(settings)
+    lease = Lease(db, LEASES, "relay", clock, settings.relay_lease_s)
     jobs = [sweeper(holds, period_s=settings.sweep_period_s, batch_max=settings.sweep_batch_max)]
     if bus is not None:
-        relay = Relay(db, outbox, bus, clock, settings.relay_batch_max)
+        relay = Relay(db, outbox, bus, clock, settings.relay_batch_max, lease)
         jobs.append(
             Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max)
         )
@@ -110,6 +114,7 @@ def wire(
         schedule=Schedule(db, clock, News(outbox, clock)),
         holds=holds,
         bus=bus,
+        lease=lease,
         jobs=tuple(jobs),
         probes={"flight": Backlog(db, clock).look},
         access_tokens=Tokens(user_key, access_kind(ttl_s=0), clock),

@@ -81,6 +81,14 @@ class Tokens:
             raise InvalidToken
         return claims
 
+    def recognises(self, token: str) -> bool:
+        """Whether it is a valid token of this kind."""
+        try:
+            self.verify(token)
+        except InvalidToken:
+            return False
+        return True
+
     def _decode(self, token: str) -> Mapping[str, Any]:
         if len(token) > TOKEN_BYTES_MAX:
             raise InvalidToken

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
@@ -62,6 +62,8 @@ Out = TypeVar("Out")
 ATTEMPTS_MAX = 8
 PAUSE_FIRST_S = 0.005
 PAUSE_MAX_S = 0.5
+# What a connection that breaks may raise; RuntimeError is uvloop's, of a transport that is gone.
+_BROKEN = (DBAPIError, OSError, TimeoutError, RuntimeError)
 
 
 class Database:
@@ -146,6 +148,10 @@ class Database:
                 failure = _worse(failure, error)
                 if not error.worth_another_run:
                     break
+            except Exception as error:
+                if isinstance(failure, OutcomeUnknown):  # then nobody may say that it was not done
+                    raise failure from error
+                raise
             self._transactions.retry(failure.code)
             log.info("db.retry", attempt=attempt + 1, failure=failure.code)
         raise failure
@@ -178,8 +184,13 @@ class Database:
 
     async def _give_back(self, connection: AsyncConnection) -> None:
         """Roll back what is not committed; who does not even answer that is thrown away."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._hand_over_s):
+                await connection.close()
+        except _BROKEN:
+            # What was read has been read, and what was committed is; only the connection is lost.
+            with suppress(ResourceClosedError, *_BROKEN):
+                await connection.invalidate()
                 await connection.close()
 
     async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
@@ -199,11 +210,11 @@ class Database:
                 return await engine.connect()
             except PoolTimeout as error:
                 raise NoConnection from error
-            except (OSError, TimeoutError, DBAPIError) as error:
+            except _BROKEN as error:
                 if isinstance(error, DBAPIError) and self._trouble(error) is None:
                     raise
-                pause_s = _pause_s(attempt)
-                if attempt >= ATTEMPTS_MAX or time.monotonic() + pause_s > give_up_at:
+                pause_s = _pause_s(min(attempt, ATTEMPTS_MAX))
+                if time.monotonic() + pause_s > give_up_at:
                     raise NoConnection from error
             await asyncio.sleep(pause_s)
 

@@ -21,6 +21,7 @@ from structlog.contextvars import bound_contextvars
 from . import metrics, tracing
 from .clock import Clock
 from .db import Database
+from .leases import Lease
 from .logging import get_logger
 from .messaging import Bus, Event
 from .outbox import Outbox
@@ -39,7 +40,8 @@ class Relay:
     """Carries events from the outbox to the bus.
 
     Events of one subject go one after the other, those of different subjects as many at once as
-    the bus has lanes for.
+    the bus has lanes for. With a `lease` only its holder publishes: two relays at once would tell
+    the same twice, which is harmless and a waste.
     """
 
     db: Database
@@ -47,6 +49,7 @@ class Relay:
     bus: Bus
     clock: Clock
     round_max: int
+    lease: Lease | None = None
     _resting: dict[str, _Rest] = field(default_factory=dict, init=False)
     _in_trouble: bool = field(default=False, init=False)
     _metrics: metrics.Published = field(init=False)
@@ -56,6 +59,8 @@ class Relay:
 
     async def run_once(self) -> int:
         """Publish at most `round_max` events; the number of those that the bus confirmed."""
+        if self.lease is not None and not await self.lease.is_ours():
+            return 0
         resting = self._rests()
         if len(resting) >= RESTING_MAX:
             return 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_BYTES_MIN = 32
@@ -16,6 +17,18 @@ SECRET_BYTES_MIN = 32
 
 class SettingsError(Exception):
     """A setting, or a combination of settings, that cannot work; one sentence says why."""
+
+
+def looks_like(pattern: str, example: str) -> AfterValidator:
+    """A check of a setting that says what it should look like."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and not re.match(pattern, value):
+            msg = f"should look like {example}"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
 
 
 class KernelSettings(BaseSettings):
@@ -46,11 +59,12 @@ class KernelSettings(BaseSettings):
     )
     db_wait_s: float = Field(5.0, gt=0, description="Longest wait for a connection or a lock")
     db_statement_s: float = Field(
-        15.0, gt=0, description="Longest a database server may take over one statement"
+        15.0, ge=0.1, description="Longest a database server may take over one statement"
     )
-    amqp_url: str | None = Field(
+    amqp_url: Annotated[
+        str | None, looks_like("amqps?://[^/]+", "amqp://user:password@host:5672/vhost")
+    ] = Field(
         None,
-        pattern=r"^amqps?://",
         description="RabbitMQ, `amqp://user:password@host:5672/vhost`; unset, events stay in the "
         "process",
     )
@@ -59,10 +73,15 @@ class KernelSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
         description="Stands before every name on the broker, for several systems on one",
     )
+    relay_lease_s: float = Field(
+        10.0, ge=1, description="How long a silent process keeps others from publishing events"
+    )
     publish_timeout_s: float = Field(5.0, gt=0, description="One event, until the broker has it")
-    prefetch_max: int = Field(20, ge=1, description="Events that a consumer has in hand at most")
+    prefetch_max: int = Field(
+        50, ge=1, le=1_000, description="Events that a consumer has in hand at most"
+    )
     delivery_limit: int = Field(
-        50, ge=1, description="How often an event is tried before it goes to the dead letters"
+        200, ge=1, description="How often an event is tried before it goes to the dead letters"
     )
     body_bytes_max: int = Field(65_536, ge=1_024, description="Longest request body, in bytes")
     drain_s: int = Field(30, ge=0, description="How long a stopping server waits for requests")

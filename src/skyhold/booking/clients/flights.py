@@ -23,6 +23,10 @@ REFUSALS = frozenset(
 )
 
 
+# What an application answers that does not know our calls at all.
+NOT_OURS = frozenset({"not_found", "method_not_allowed"})
+
+
 class HoldGone(Exception):
     """The hold has ended, for good."""
 
@@ -94,6 +98,10 @@ class Flights:
         if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             log.error("flights.not_admitted", status=reply.status, hint="is SERVICE_SECRET equal?")
             msg = f"status {reply.status}"
+            raise Unknown(msg)
+        if reply.body.get("code") in NOT_OURS:
+            log.error("flights.not_there", status=reply.status, hint="is FLIGHT_SERVICE right?")
+            msg = f"status {reply.status}, as of another service"
             raise Unknown(msg)
         return reply
 

@@ -166,7 +166,9 @@ def _meaning(error: Exception, *, connected: bool) -> Exception:
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]  # there is one
     if isinstance(error, SMTPRecipientRefused | SMTPDataError):
-        for_good = error.code in PERMANENT and error.code not in OUR_FAULT
+        # 5.7.x to a recipient: the server would not relay for us (RFC 3463), whoever it is.
+        no_relay = isinstance(error, SMTPRecipientRefused) and " 5.7." in _said(error)
+        for_good = error.code in PERMANENT and error.code not in OUR_FAULT and not no_relay
         return (MailRefused if for_good else Unknown)(_said(error))
     if isinstance(error, SMTPResponseException):
         return Unknown(_said(error))  # to our greeting, login or sender: for the settings to mend

@@ -37,6 +37,7 @@ class FlightChange:
     due_at: datetime | None
     attempts: int
     ver: int
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

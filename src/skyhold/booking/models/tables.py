@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from skyhold.kernel.columns import ExactText, Instant, Key, metadata
 from skyhold.kernel.inbox import inbox_table
+from skyhold.kernel.leases import lease_table
 from skyhold.kernel.outbox import outbox_table
 
 from .booking import BookingStatus, PassengerType
@@ -36,6 +37,7 @@ class Base(DeclarativeBase):
 
 
 OUTBOX = outbox_table(Base.metadata, "booking_outbox")
+LEASES = lease_table(Base.metadata, "booking_leases")
 INBOX = inbox_table(Base.metadata, "booking_inbox")
 
 

@@ -33,7 +33,11 @@ async def add(tx: Tx, bookings: Sequence[Booking]) -> None:
     await tx.run(
         insert(BookingFlightRow),
         [
-            {"flight_id": segment.flight_id, "booking_id": booking.id, "change_seen": 0}
+            {
+                "flight_id": segment.flight_id,
+                "booking_id": booking.id,
+                "change_seen": segment.flight_ver,
+            }
             for booking in bookings
             for segment in booking.segments
         ],
@@ -252,15 +256,6 @@ async def set_aside(tx: Tx, booking_id: str, *, now: datetime, due_at: datetime)
 
 def _id(booking_id: str) -> Any:  # noqa: ANN401 - a SQL expression
     return BookingRow.id == booking_id
-
-
-async def many(tx: ReadTx, ids: Collection[str]) -> list[Booking]:
-    """The bookings that exist among these."""
-    if not ids:
-        return []
-    return await _many(
-        tx, await tx.rows(select(BookingRow.__table__).where(BookingRow.id.in_(ids)))
-    )
 
 
 async def _one(tx: ReadTx, found: Select[Any]) -> Booking | None:

@@ -8,16 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row, Select, insert, select, update
 
-from skyhold.booking.models.booking import Booking, BookingStatus
+from skyhold.booking.models.booking import BookingStatus
 from skyhold.booking.models.change import ChangeKind, FlightChange
 from skyhold.booking.models.tables import BookingFlightRow, BookingRow, FlightChangeRow
 from skyhold.kernel.db import Duplicate, LostRace, ReadTx, Tx
 
 from .booking_rows import times_from_json, times_to_json
-from .bookings import many
 
 
-async def note(tx: Tx, change: FlightChange, received_at: datetime) -> bool:
+async def note(tx: Tx, change: FlightChange) -> bool:
     """Write down the last change of a flight; False when a later one has been noted already."""
     values = {
         "sequence": change.sequence,
@@ -25,7 +24,7 @@ async def note(tx: Tx, change: FlightChange, received_at: datetime) -> bool:
         "times": times_to_json(change.times),
         "due_at": change.due_at,
         "attempts": change.attempts,
-        "received_at": received_at,
+        "received_at": change.received_at,
     }
     known = _of(change.flight_id)
     noted = await tx.run(
@@ -68,18 +67,16 @@ async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:
 
 
 async def unaware(
-    tx: ReadTx, change: FlightChange, statuses: Collection[BookingStatus], limit: int
-) -> list[Booking]:
-    """Bookings in these states that have not heard of the change."""
-    found = _unaware(change, statuses).limit(limit)
-    return await many(tx, [row.id for row in await tx.rows(found)])
-
-
-async def any_unaware(
-    tx: ReadTx, change: FlightChange, statuses: Collection[BookingStatus]
-) -> bool:
-    """Whether there is any booking in these states that has not heard of the change."""
-    return await tx.row(_unaware(change, statuses).limit(1)) is not None
+    tx: ReadTx,
+    change: FlightChange,
+    statuses: Collection[BookingStatus],
+    limit: int,
+    *,
+    after: str = "",
+) -> list[str]:
+    """The ids of bookings in these states that have not heard of the change, from `after` on."""
+    found = _unaware(change, statuses).where(BookingRow.id > after).order_by(BookingRow.id)
+    return [row.id for row in await tx.rows(found.limit(limit))]
 
 
 async def hear(tx: Tx, change: FlightChange, booking_id: str) -> bool:
@@ -146,4 +143,5 @@ def _change(row: Row[Any]) -> FlightChange:
         due_at=row.due_at,
         attempts=row.attempts,
         ver=row.ver,
+        received_at=row.received_at,
     )

@@ -21,4 +21,5 @@ def news_of(event: Event, now: datetime) -> FlightChange:
         due_at=now,
         attempts=0,
         ver=1,
+        received_at=now,
     )

@@ -20,6 +20,7 @@ from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, LostRace, Tx
+from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
 from .events import Chronicle, Happened
@@ -69,6 +70,8 @@ class Driver:
         now = self.clock.now()
         try:
             booking, payment, step = await self._next(booking_id, now)
+        except Unavailable:  # the database's trouble, not the row's: it is still due
+            return False
         except Exception:
             log.exception("booking.unreadable")
             await self.db.transact(

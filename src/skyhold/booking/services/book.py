@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -160,6 +161,9 @@ class Booker:
         except FlightRefusal as refusal:
             if refusal.code == "hold_request_differs":
                 raise IdempotencyKeyReused from refusal
+            raise
+        except asyncio.CancelledError:  # nobody waits any more; the seats may be held all the same
+            self._let_go(booking_id, key)
             raise
         except NotTried as error:
             raise FlightServiceUnavailable from error

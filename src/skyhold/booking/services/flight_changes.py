@@ -17,6 +17,7 @@ from skyhold.booking.repositories import bookings, flight_changes
 from skyhold.contracts.queues import FLIGHT_CHANGES
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
+from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Event
@@ -29,6 +30,9 @@ from .patience import about, later
 log = get_logger(__name__)
 
 PAYING_PAUSE_S = 1
+# How long a booking may be on its way into the database: longer than any of its transactions, so
+# that one which began before the change was written down, and saw nothing of it, has ended.
+SETTLE_S = 60
 
 
 class _Moved(Exception):
@@ -47,12 +51,11 @@ class FlightChanges:
 
     async def note(self, event: Event, news: FlightChange) -> None:
         """Write down what the flight service told; once, and only the latest counts."""
-        now = self.clock.now()
 
         async def note(tx: Tx) -> bool:
             if not await self.inbox.take(tx, FLIGHT_CHANGES.queue, event):
                 return False
-            return await flight_changes.note(tx, news, received_at=now)
+            return await flight_changes.note(tx, news)
 
         if await self.db.transact(note):
             log.info("flight.change_noted", flight_id=news.flight_id, kind=news.kind)
@@ -75,24 +78,56 @@ class FlightChanges:
             return False
 
     async def _apply(self, news: FlightChange) -> bool:
-        async with self.db.read() as tx:
-            at_once = _TOLD_AT_ONCE[news.kind]
-            affected = await flight_changes.unaware(tx, news, at_once, self.batch_max)
-            paying = await flight_changes.any_unaware(tx, news, [BookingStatus.PAYING])
-        told = [await self._tell(booking, news) for booking in affected]
-        if any(told):
+        told, puzzles = await self._tell_all(news)
+        if told:
             return True
         now = self.clock.now()
-        if affected:  # all of them have moved just now
+        if puzzles:
+            log.error("flight.change_stuck", flight_id=news.flight_id, bookings=puzzles)
             await self._look_again(news, later(now, news.attempts), attempts=news.attempts + 1)
+            return False
+        async with self.db.read() as tx:
+            paying = await flight_changes.unaware(tx, news, [BookingStatus.PAYING], 1)
+        settled_at = news.received_at + timedelta(seconds=SETTLE_S)
+        if paying:
+            due_at: datetime | None = now + timedelta(seconds=PAYING_PAUSE_S)
         else:
-            due_at = now + timedelta(seconds=PAYING_PAUSE_S) if paying else None
-            await self._look_again(news, due_at, attempts=0)
+            # A booking that was on its way when the change came in may be still.
+            due_at = settled_at if now < settled_at else None
+        await self._look_again(news, due_at, attempts=0)
         return False
 
-    async def _tell(self, booking: Booking, news: FlightChange) -> bool:
+    async def _tell_all(self, news: FlightChange) -> tuple[int, int]:
+        """How many bookings of the next `batch_max` were told, and how many could not even be read.
+
+        One that cannot be told keeps nobody else from hearing of it.
+        """
+        told = puzzles = 0
+        after = ""
+        while not told:
+            async with self.db.read() as tx:
+                ids = await flight_changes.unaware(
+                    tx, news, _TOLD_AT_ONCE[news.kind], self.batch_max, after=after
+                )
+            if not ids:
+                break
+            after = ids[-1]
+            for booking_id in ids:
+                try:
+                    told += await self._tell(booking_id, news)
+                except Unavailable:
+                    raise
+                except Exception:
+                    log.exception("flight.change_untold", booking_id=booking_id)
+                    puzzles += 1
+        return told, puzzles
+
+    async def _tell(self, booking_id: str, news: FlightChange) -> bool:
         """One booking; False when it has moved meanwhile, and is for the next round."""
-        with about(booking.id):
+        with about(booking_id):
+            async with self.db.read() as tx:
+                booking = await bookings.by_id(tx, booking_id)
+            assert booking is not None, "bookings are never deleted"
             return await self._tell_of(booking, news)
 
     async def _tell_of(self, booking: Booking, news: FlightChange) -> bool:

@@ -89,7 +89,8 @@ class Flight:
 class Facts:
     """What the templates tell, worded once for the text and the HTML.
 
-    The booking is `unpaid`, or has `ended`, or is paid; one of its flights may be `grounded`.
+    The booking is `unpaid`, or just being paid (`paying`), or has `ended`, or is paid; one of its
+    flights may be `grounded`.
     """
 
     subject: str
@@ -100,6 +101,7 @@ class Facts:
     flights: tuple[Flight, ...]
     pay_by: str
     unpaid: bool
+    paying: bool
     grounded: bool
     ended: bool
     money_back: str
@@ -193,7 +195,8 @@ def _facts(news: News, kind: Kind, brand: str) -> Facts:
         total=str(booking.total),
         flights=tuple(_flight(leg, news) for leg in legs),
         pay_by=_deadline(news),
-        unpaid=booking.status in {BookingStatus.HELD, BookingStatus.PAYING},
+        unpaid=booking.status is BookingStatus.HELD,
+        paying=booking.status is BookingStatus.PAYING,
         ended=booking.status in {BookingStatus.EXPIRED, BookingStatus.CANCELLED},
         grounded=any(leg.is_cancelled for leg in legs),
         money_back=_money_back(news),

@@ -12,6 +12,7 @@ from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
+from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
 from .events import Chronicle, Happened
@@ -36,6 +37,8 @@ class Settler:
         try:
             async with self.db.read() as tx:
                 payment = await payments.by_id(tx, payment_id)
+        except Unavailable:  # the database's trouble, not the row's: it is still due
+            return False
         except Exception:
             log.exception("payment.unreadable", payment_id=payment_id)
             await self.db.transact(

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from skyhold.contracts.holds import PARTY_MAX, Cabin
 from skyhold.flight.errors import (
     FlightCancelled,
+    FlightDeparted,
     FlightExists,
     FlightNotFound,
     ImpossibleFlight,
@@ -91,7 +92,9 @@ async def add_flight(flights: Flights, _: Staff, body: NewFlight, response: Resp
     "/{flight_id}",
     summary="Cancel, retime or reprice a flight (staff)",
     dependencies=DOCUMENTED,
-    responses=documented(*_STAFF, FlightNotFound, FlightCancelled, ImpossibleFlight),
+    responses=documented(
+        *_STAFF, FlightNotFound, FlightCancelled, FlightDeparted, ImpossibleFlight
+    ),
 )
 async def change_flight(
     flights: Flights, _: Staff, flight_id: str, body: FlightChange

@@ -180,6 +180,7 @@ class Ledger:
             cabin=wanted.cabin,
             seats=seats,
             fare=WireMoney.of(flight.fares[wanted.cabin]),
+            flight_ver=flight.ver,
         )
 
     def _assign(self, flight: Flight, wanted: SegmentWanted, taken: Collection[str]) -> list[str]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from skyhold.contracts.holds import Cabin, HoldStatus
 from skyhold.kernel.columns import ExactText, Instant, Key, metadata
+from skyhold.kernel.leases import lease_table
 from skyhold.kernel.outbox import outbox_table
 
 from .flight import FlightStatus
@@ -27,6 +28,7 @@ class Base(DeclarativeBase):
 
 
 OUTBOX = outbox_table(Base.metadata, "flight_outbox")
+LEASES = lease_table(Base.metadata, "flight_leases")
 
 
 def _one_of(column: str, kinds: type[Cabin | HoldStatus | FlightStatus]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from skyhold.contracts.holds import Cabin
 from skyhold.flight.errors import (
     FlightCancelled,
+    FlightDeparted,
     FlightExists,
     FlightNotFound,
     UnknownAircraft,
@@ -140,14 +141,16 @@ class Schedule:
     async def change(self, flight_id: str, change: Change) -> Availability:
         """Cancel, retime or reprice a flight. Bookings and holds keep what they were promised.
 
-        Raises FlightNotFound, FlightCancelled (a cancelled flight does not come back), or
-        ImpossibleFlight.
+        Raises FlightNotFound, FlightCancelled (a cancelled flight does not come back),
+        FlightDeparted once it has landed, or ImpossibleFlight.
         """
 
         async def apply(tx: Tx) -> None:
             flight = await self._known(tx, flight_id)
             if flight.status is FlightStatus.CANCELLED and not change.cancel:
                 raise FlightCancelled
+            if flight.arriving_at <= self._clock.now():
+                raise FlightDeparted("The flight has landed; nothing of it can be changed.")
             values = changed_values(flight, change)
             if not values:
                 return

@@ -5,6 +5,6 @@ error codes mean, and which of its server's settings would break a promise of ou
 """
 
 from .engine import Engine, Limits, Meaning, Pools, Unsafe
-from .urls import engine_for
+from .urls import engine_for, shown
 
-__all__ = ["Engine", "Limits", "Meaning", "Pools", "Unsafe", "engine_for"]
+__all__ = ["Engine", "Limits", "Meaning", "Pools", "Unsafe", "engine_for", "shown"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from skyhold.kernel.settings import make_private_folder
 from .engine import Limits, Meaning, Pools, Unsafe
 
 MIGRATION_WAIT_S = 60.0
+WAL_PAUSE_S = 0.01
 
 
 class SQLite:
@@ -78,9 +80,9 @@ def _engine(url: URL, *, size: int, wait_s: float, read_only: bool) -> AsyncEngi
     def _configure(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401
         connection.isolation_level = None  # we say BEGIN ourselves, below
         cursor = connection.cursor()
+        _use_wal(cursor, wait_s)
         for pragma in (
             f"busy_timeout={int(wait_s * 1000)}",
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             f"query_only={'ON' if read_only else 'OFF'}",
@@ -93,3 +95,18 @@ def _engine(url: URL, *, size: int, wait_s: float, read_only: bool) -> AsyncEngi
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(cursor: Any, wait_s: float) -> None:  # noqa: ANN401 - the driver's own
+    """Switch a new file to WAL. Of processes that open it together SQLite lets none wait here."""
+    give_up_at = time.monotonic() + wait_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except Exception as error:
+            locked = "database is locked" in str(error)
+            if not locked or time.monotonic() > give_up_at:
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return

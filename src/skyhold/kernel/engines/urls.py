@@ -21,6 +21,11 @@ _ENGINES: dict[str, tuple[str, type[Engine]]] = {
 }
 
 
+def shown(url: str) -> str:
+    """The address for people to read, without its password."""
+    return engine_for(url)[0].set(drivername=url.partition(":")[0]).render_as_string()
+
+
 def engine_for(url: str) -> tuple[URL, Engine]:
     """The address with this project's driver, and the engine. Raises SettingsError."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import MutableHeaders
@@ -41,14 +41,26 @@ class Gateway:
     """Wraps an ASGI application; every request passes through here first and last.
 
     What a caller may say of itself: `X-Request-ID`, for the logs; `baggage: booking_id=…` (W3C),
-    likewise; `traceparent` (W3C); and `X-Deadline-Ms`, for how many milliseconds it waits: then
-    the work is cut off and answered with DeadlineExceeded. Anything that makes no sense is ignored.
+    likewise; `traceparent` (W3C). Another service may also say `X-Deadline-Ms`, for how many
+    milliseconds it waits: then the work is cut off and answered with DeadlineExceeded. From
+    anybody else that is not heeded: who may cut work off anywhere could leave holds behind, and
+    make us believe that others do not answer. Anything that makes no sense is ignored.
+
+    `is_service` says of a bearer token whether a service shows it.
     """
 
-    def __init__(self, app: ASGIApp, *, service: str, body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        body_bytes_max: int,
+        is_service: Callable[[str], bool] | None = None,
+    ) -> None:
         self.app = app
         self.service = service
         self.body_bytes_max = body_bytes_max
+        self._is_service = is_service
         self._requests = Requests(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +99,7 @@ class Gateway:
                 exchange.log_access()
 
     async def _in_time(self, exchange: _Exchange) -> None:
-        seconds = _deadline_s(exchange)
+        seconds = self._deadline_s(exchange)
         if seconds is None:
             await self.app(exchange.scope, exchange.receive, exchange.send)
             return
@@ -101,6 +113,14 @@ class Gateway:
             if exchange.status is None:
                 too_late = problems.answer_for(DeadlineExceeded())
                 await too_late(exchange.scope, exchange.receive, exchange.send)
+
+    def _deadline_s(self, exchange: _Exchange) -> float | None:
+        given = exchange.said(b"x-deadline-ms")
+        if not DEADLINE_MS.fullmatch(given) or self._is_service is None:
+            return None
+        scheme, _, token = exchange.said(b"authorization").partition(" ")
+        heeded = scheme.lower() == "bearer" and self._is_service(token.strip())
+        return int(given) / 1000 if heeded else None
 
     @contextmanager
     def _traced(self, exchange: _Exchange) -> Iterator[None]:
@@ -187,11 +207,6 @@ class _Exchange:
 def _request_id(exchange: _Exchange) -> str:
     given = exchange.said(b"x-request-id")
     return given if REQUEST_ID.fullmatch(given) else new_id()
-
-
-def _deadline_s(exchange: _Exchange) -> float | None:
-    given = exchange.said(b"x-deadline-ms")
-    return int(given) / 1000 if DEADLINE_MS.fullmatch(given) else None
 
 
 def _known_of(exchange: _Exchange) -> dict[str, str]:

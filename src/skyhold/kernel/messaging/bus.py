@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from structlog.contextvars import bound_contextvars
 
 from skyhold.kernel import metrics, tracing
+from skyhold.kernel.client import Unknown
+from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.ids import new_id
 from skyhold.kernel.logging import get_logger
 
@@ -147,8 +149,16 @@ class Trouble:
         """The handler of `queue` raised `error`: logged with its trace if it was well before."""
         if queue not in self._ill:
             self._ill.add(queue)
-            log.error(
-                "event.refused", id=event.id, type=event.type, queue=queue, **more, exc_info=error
+            expected = isinstance(error, Unknown | Unavailable)
+            tell = log.warning if expected else log.error
+            tell(
+                "event.refused",
+                id=event.id,
+                type=event.type,
+                queue=queue,
+                error=repr(error),
+                exc_info=None if expected else error,
+                **more,
             )
 
     def took(self, queue: str) -> None:

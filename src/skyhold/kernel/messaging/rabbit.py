@@ -242,7 +242,13 @@ class RabbitBus:
         kind = type(error).__name__
         if self._told_lost != kind and not self._hands.closing.is_set():
             self._told_lost = kind
-            log.warning("bus.out_of_reach", error=repr(error))
+            log.warning(
+                "bus.out_of_reach",
+                host=urlsplit(self._url).hostname,
+                error=repr(error),
+                hint="it is tried again and again; if it runs, are address, account and vhost of "
+                "AMQP_URL right, and is DELIVERY_LIMIT that of the queues?",
+            )
 
     def _found(self) -> None:
         self._connected = True

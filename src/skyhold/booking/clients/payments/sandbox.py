@@ -21,6 +21,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.columns import Instant, Key, metadata
 from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
@@ -153,7 +154,8 @@ class SandboxProvider:
                 select(SandboxPaymentRow.__table__).where(SandboxPaymentRow.id == payment_id)
             )
             if row is None:
-                return ProviderState.DECLINED
+                msg = "no such payment in this ledger; do all processes share DATA_DIR?"
+                raise Unknown(msg)
             old = ProviderState(row.state)
             new = moves.get(old)
             if new is None:

@@ -21,6 +21,14 @@ def upgrade() -> None:
     op.add_column("bookings", sa.Column("changes", sa.JSON(none_as_null=True), nullable=True))
     op.add_column("booking_outbox", sa.Column("request_id", Key(length=64), nullable=True))
     op.add_column("booking_outbox", sa.Column("traceparent", Key(length=55), nullable=True))
+    op.create_table(
+        "booking_leases",
+        sa.Column("work", Key(length=64), nullable=False),
+        sa.Column("holder", Key(length=36), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("ver", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("work", name=op.f("pk_booking_leases")),
+    )
     flights = op.create_table(
         "booking_flights",
         sa.Column("flight_id", Key(length=32), nullable=False),
@@ -94,6 +102,7 @@ def _fill(flights: sa.Table) -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("booking_leases")
     op.drop_table("booking_inbox_positions")
     op.drop_table("booking_inbox")
     op.drop_index(op.f("ix_flight_changes_due_at"), table_name="flight_changes")

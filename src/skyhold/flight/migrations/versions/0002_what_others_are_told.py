@@ -18,6 +18,14 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("flights", sa.Column("ver", sa.Integer(), server_default="1", nullable=False))
     op.create_table(
+        "flight_leases",
+        sa.Column("work", Key(length=64), nullable=False),
+        sa.Column("holder", Key(length=36), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("ver", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("work", name=op.f("pk_flight_leases")),
+    )
+    op.create_table(
         "flight_outbox",
         sa.Column("id", Key(length=36), nullable=False),
         sa.Column("type", Key(length=64), nullable=False),
@@ -39,6 +47,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("flight_leases")
     op.drop_index("ix_flight_outbox_unpublished", table_name="flight_outbox")
     op.drop_index("ix_flight_outbox_subject", table_name="flight_outbox")
     op.drop_table("flight_outbox")
