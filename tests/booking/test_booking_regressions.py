@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from booking_stage import Gate, look, lost_request, rewritten
+from booking_stage import Gate, http, look, lost_request, rewritten
+from structlog.testing import capture_logs
 
 from skyhold.kernel.auth import Tokens, access_kind
 from skyhold.kernel.client import RawReply
 from skyhold.kernel.clock import FrozenClock
+from skyhold.kernel.db import DatabaseBusy, OutcomeUnknown
 from skyhold.kernel.ids import new_id
 from support.system import JWT_SECRET, eventually
 from support.traveller import Traveller
@@ -138,3 +141,89 @@ async def test_a_birthday_is_written_as_a_date(still, alice, flight, born_on):
     who = {"given_name": "A", "family_name": "B", "born_on": born_on}
     body = {"segments": [{"flight_id": flight}], "passengers": [who]}
     assert (await alice.send("POST", "bookings", body)).status == 422
+
+
+async def test_a_stranger_cannot_cut_work_off_and_so_close_the_way_to_the_flights(
+    still, alice, bob, flight
+):
+    """Once, five requests with a tiny deadline opened the breaker for everybody."""
+    for _ in range(8):
+        reply = await bob.send("POST", "bookings", wish(flight), x_deadline_ms="1")
+        assert reply.status == 201
+    assert (await alice.book(flight)).status == 201
+
+
+def wish(flight):
+    who = {"given_name": "Ada", "family_name": "Lovelace"}
+    return {"segments": [{"flight_id": flight}], "passengers": [who]}
+
+
+async def test_whoever_goes_away_while_the_seats_are_held_leaves_none_behind(
+    still, alice, world, flight
+):
+    world.on("PUT hold", gate := Gate(before=False), times=1)
+    booking = asyncio.create_task(alice.book(flight, party=9))
+    await gate.reached.wait()
+    assert await still.seats_left(flight) == 91
+    booking.cancel()
+    await comes_back(still, flight)
+
+
+async def test_an_error_after_a_lost_commit_does_not_give_the_seats_away(
+    still, alice, flight, monkeypatch
+):
+    """The booking is there: whoever cannot know that must not act as if it were not."""
+    db = still.bookings.db
+    run, runs = db._run, []
+
+    async def lost(work):
+        runs.append(work)
+        if len(runs) == 1:
+            await run(work)
+            raise OutcomeUnknown
+        raise RuntimeError("something else goes wrong")
+
+    monkeypatch.setattr(db, "_run", lost)
+    assert (await alice.book(flight)).code == "database_outcome_unknown"
+    monkeypatch.undo()
+    (booking,) = (await alice.send("GET", "bookings"))["data"]
+    assert await still.seats_left(flight) == 99
+    assert (await alice.pay(booking)).status == 201
+
+
+@pytest.mark.parametrize("what", ["booking", "refund"])
+async def test_a_break_of_the_database_sets_nothing_aside(
+    still, alice, flight, world, monkeypatch, what
+):
+    booking = await alice.book(flight)
+    if what == "refund":
+        await alice.pay(booking)
+        world.on("refund", lost_request, times=1)
+        await alice.cancel(booking)
+    still.advance(minutes=16)
+    before = await look(still, booking)
+
+    @asynccontextmanager
+    async def away():
+        raise DatabaseBusy
+        yield
+
+    monkeypatch.setattr(still.bookings.db, "read", away)
+    driver = still.bookings.driver
+    if what == "refund":
+        assert not await driver.settler.advance(before[1].id)
+    else:
+        assert not await driver.advance(booking["id"])
+    monkeypatch.undo()
+    assert await look(still, booking) == before
+
+
+async def test_a_service_that_is_not_the_flight_service_is_no_refusal(still, alice, world, flight):
+    """Once, a wrong FLIGHT_SERVICE told travellers 404, and nobody else anything."""
+    nothing = {"code": "not_found", "detail": "There is nothing here.", "status": 404}
+    world.on("PUT hold|DELETE hold", http(404, nothing))
+    with capture_logs() as logs:
+        reply = await alice.book(flight)
+    assert (reply.status, reply.code) == (503, "flight_service_unavailable")
+    assert "retry-after" in reply.headers
+    assert any(line["event"] == "flights.not_there" for line in logs)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, Table, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from skyhold.kernel import db as db_module
 from skyhold.kernel.columns import ExactText, Key, metadata
@@ -19,6 +21,7 @@ from skyhold.kernel.db import (
     DatabaseUnwell,
     Duplicate,
     LostRace,
+    NoConnection,
     OutcomeUnknown,
 )
 
@@ -396,3 +399,42 @@ async def test_the_folder_of_a_new_database_is_made(tmp_path):
     await db.run_sync(METADATA.create_all)
     assert await notes_in(db) == []
     await db.close()
+
+
+async def test_a_connection_that_breaks_while_it_is_given_back_takes_no_answer_along(
+    db, monkeypatch
+):
+    await db.transact(lambda tx: tx.run(note("a")))
+    close, broken = AsyncConnection.close, []
+
+    async def breaks_once(connection):
+        if not broken:
+            broken.append(connection)
+            raise ConnectionResetError
+        await close(connection)
+
+    monkeypatch.setattr(AsyncConnection, "close", breaks_once)
+    assert await notes_in(db) != []
+    assert broken
+    assert db.checked_out == 0
+    assert await notes_in(db) != []
+
+
+async def test_a_connection_that_cannot_be_made_is_waited_for_as_long_as_a_busy_one(
+    tmp_path, monkeypatch
+):
+    """uvloop says RuntimeError of a transport that is gone while it is being made."""
+    database = Database(f"sqlite:///{tmp_path / 'away.db'}", wait_s=0.3)
+    tries = []
+
+    async def away():
+        tries.append(time.monotonic())
+        raise RuntimeError("the transport is gone")
+
+    monkeypatch.setattr(AsyncEngine, "connect", lambda _: away())
+    with pytest.raises(NoConnection):
+        await database.transact(lambda tx: tx.run(note("a")))
+    assert len(tries) > ATTEMPTS_MAX / 2
+    assert tries[-1] - tries[0] > 0.1
+    monkeypatch.undo()
+    await database.close()

@@ -14,12 +14,14 @@ from skyhold.kernel import relay as relay_module
 from skyhold.kernel import tracing
 from skyhold.kernel.columns import Key, metadata
 from skyhold.kernel.db import Duplicate
+from skyhold.kernel.leases import Lease, lease_table
 from skyhold.kernel.messaging import Event, MemoryBus, Subscription
 from skyhold.kernel.outbox import Outbox, outbox_table
 from skyhold.kernel.relay import PAUSE_MAX_S, REFUSED_IN_A_ROW_MAX, Relay
 
 METADATA = metadata()
 OUTBOX = outbox_table(METADATA, "events")
+LEASES = lease_table(METADATA, "leases")
 EVERYTHING = Subscription("everything", ("#",))
 CAUSES = Table("causes", METADATA, Column("id", Key(36), primary_key=True))
 
@@ -191,6 +193,24 @@ async def test_a_round_has_a_limit_and_a_backlog_is_told_round_by_round(relay, l
     await happens(*((f"e{number}", "s", number) for number in range(7)))
     assert [await relay.run_once() for _ in range(4)] == [3, 3, 1, 0]
     assert listener.ids == [f"e{number}" for number in range(7)]
+
+
+async def test_of_two_relays_only_the_holder_of_the_lease_publishes(
+    db, outbox, relay, listener, happens, clock
+):
+    one, other = (
+        replace(relay, lease=Lease(db, LEASES, "relay", clock, ttl_s=10)) for _ in range(2)
+    )
+    await happens(("a", "x", 1))
+    assert await one.run_once() == 1
+    await happens(("b", "y", 1))
+    assert await other.run_once() == 0
+    assert await one.run_once() == 1
+    await happens(("c", "z", 1))
+    clock.advance(seconds=10)  # the first has fallen silent
+    assert await other.run_once() == 1
+    assert await one.run_once() == 0
+    assert listener.ids == ["a", "b", "c"]
 
 
 async def test_what_the_bus_refuses_stays_and_comes_again(

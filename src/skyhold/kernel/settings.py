@@ -81,7 +81,10 @@ class KernelSettings(BaseSettings):
         50, ge=1, le=1_000, description="Events that a consumer has in hand at most"
     )
     delivery_limit: int = Field(
-        200, ge=1, description="How often an event is tried before it goes to the dead letters"
+        200,
+        ge=1,
+        description="How often an event is tried before it goes to the dead letters; the queues "
+        "keep what they were made with",
     )
     body_bytes_max: int = Field(65_536, ge=1_024, description="Longest request body, in bytes")
     drain_s: int = Field(30, ge=0, description="How long a stopping server waits for requests")
