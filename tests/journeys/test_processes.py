@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from skyhold.cli import asgi, booking_commands, flight_commands
 from skyhold.kernel.db import Database
 from skyhold.kernel.ids import new_id
 from support.balancer import PROBE_PERIOD_S, Balancer, balancer
-from support.databases import fresh_database
+from support.databases import databases, fresh_database, migrate
 from support.fleet import Fleet, ended, stopped
 from support.system import Server, System, TwoProcesses, eventually, free_port
 from support.traveller import Traveller
@@ -45,10 +46,16 @@ def folder(tmp_path: Path, template: Path) -> Path:
     return shutil.copytree(template, tmp_path / "data")
 
 
-@pytest.fixture
-def database() -> dict[str, str]:
+@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
+def database(request, tmp_path) -> Iterator[dict[str, str]]:
     """Where the data is, as settings; without any, in files of the folder."""
-    return {}
+    if request.param == "sqlite":
+        yield {}
+        return
+    with databases(request.param, tmp_path) as where:
+        for url in set(where.values()):
+            migrate(url)
+        yield where
 
 
 # --- restarted under load ----------------------------------------------------------------------

@@ -134,17 +134,19 @@ async def test_paying_at_the_deadline_either_pays_or_expires(system, alice):
 
     outcomes = [(reply.status, reply.code) for reply in replies]
     assert (outcomes[0], outcomes[-1]) == ((201, None), (409, "hold_expired"))
-    assert set(outcomes) == {outcomes[0], outcomes[-1]}
+    # 202: the provider was slow just then, so that one is still being settled.
+    assert set(outcomes) <= {outcomes[0], outcomes[-1], (202, None)}
 
     async def every_booking_rests():
         seen = [await alice.get(booking) for booking in bookings]
         return all(booking["status"] in {"confirmed", "expired"} for booking in seen)
 
     await eventually(every_booking_rests)
+    sold = 0
     for reply, booking in zip(replies, bookings, strict=True):
-        seen = await alice.get(booking)
-        assert (seen["status"] == "confirmed") == (reply.status == 201)
-    sold = sum(reply.status == 201 for reply in replies)
+        confirmed = (await alice.get(booking))["status"] == "confirmed"
+        assert reply.status == 202 or confirmed == (reply.status == 201)
+        sold += confirmed
 
     async def the_others_are_free():
         return await system.seats_left(flight) == 100 - sold

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from skyhold.kernel.auth import Tokens, access_kind, service_kind
 from skyhold.kernel.http.cookies import clear_access_cookie, set_access_cookie
-from skyhold.kernel.http.identity import COOKIE, SECURE_COOKIE, Person, Service, Staff
+from skyhold.kernel.http.identity import (
+    COOKIE,
+    SECURE_COOKIE,
+    Person,
+    Staff,
+    calling_service,
+)
 
 TTL_S = 600
 
@@ -27,7 +34,7 @@ async def desk(member: Staff) -> dict[str, str]:
 
 
 @router.get("/internal")
-async def internal(caller: Service) -> dict[str, str]:
+async def internal(caller: Annotated[str, Depends(calling_service("drills"))]) -> dict[str, str]:
     return {"who": caller}
 
 
@@ -70,9 +77,11 @@ def tokens(doors, clock):
         "no role": doors.access_tokens.issue("bob"),
         "staff": doors.access_tokens.issue("grace", role="staff"),
         "admin": doors.access_tokens.issue("linus", role="admin"),
-        "service": doors.service_tokens.issue("booking"),
+        "service": doors.service_tokens.issue("booking", scope="holds drills"),
+        "service for something else": doors.service_tokens.issue("booking", scope="holds"),
+        "service for nothing": doors.service_tokens.issue("booking"),
         "stranger": stranger.issue("eve", role="admin"),
-        "service elsewhere": elsewhere.issue("booking"),
+        "service elsewhere": elsewhere.issue("booking", scope="drills"),
         "nonsense": "nonsense",
     }
 
@@ -88,6 +97,8 @@ POLICY = {
     "staff": ("grace", "grace", "services_only"),
     "admin": ("linus", "linus", "services_only"),
     "service": ("invalid_token", "staff_only", "booking"),
+    "service for something else": ("invalid_token", "staff_only", "services_only"),
+    "service for nothing": ("invalid_token", "staff_only", "services_only"),
     "service elsewhere": ("invalid_token", "invalid_token", "invalid_token"),
     "stranger": ("invalid_token", "invalid_token", "invalid_token"),
     "nonsense": ("invalid_token", "invalid_token", "invalid_token"),

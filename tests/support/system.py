@@ -90,7 +90,7 @@ class System:
     def service(self, name: str = "booking") -> dict[str, str]:
         """Headers of another service."""
         tokens = Tokens(SERVICE_SECRET, service_kind("flight"), _Fixed(self.now()))
-        return {"authorization": f"Bearer {tokens.issue(name)}"}
+        return {"authorization": f"Bearer {tokens.issue(name, scope='holds')}"}
 
     async def a_flight(
         self,

@@ -131,7 +131,9 @@ def wire(
         pepper, cost=settings.bcrypt_cost, waiting_max=settings.password_waiting_max
     )
     access_tokens = Tokens(user_key, access_kind(settings.access_token_ttl_s), clock)
-    badge = Badge(Tokens(service_key, service_kind("flight"), clock), "booking", clock)
+    badge = Badge(
+        Tokens(service_key, service_kind("flight"), clock), "booking", clock, scope="holds"
+    )
     transport = transport or PyreqwestTransport(
         settings.flight_service or FLIGHT_SERVICE_DEFAULT, timeout_s=settings.flight_timeout_s
     )

@@ -21,7 +21,7 @@ from skyhold.flight.schemas.holds import to_wire
 from skyhold.flight.services.holds import Holds
 from skyhold.kernel.auth import InvalidToken
 from skyhold.kernel.errors import Unauthorized, Unavailable, Unprocessable
-from skyhold.kernel.http.identity import DOCUMENTED, Service, ServicesOnly
+from skyhold.kernel.http.identity import DOCUMENTED, ServicesOnly, calling_service
 from skyhold.kernel.http.problems import documented
 from skyhold.kernel.ids import UUID
 
@@ -39,6 +39,7 @@ def holds_of(request: Request) -> Holds:
     return holds
 
 
+Service = Annotated[str, Depends(calling_service("holds"))]
 SeatHolds = Annotated[Holds, Depends(holds_of)]
 HoldId = Annotated[str, Path(description="Chosen by the caller"), UUID]
 

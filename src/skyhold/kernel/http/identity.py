@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -63,22 +64,31 @@ async def staff(request: Request) -> Identity:
     return identity
 
 
-async def calling_service(request: Request) -> str:
-    """The name of the service that calls. Raises Unauthorized (401) or ServicesOnly (403)."""
-    tokens = _doors(request).service_tokens
-    token = _bearer_token(request)
-    if tokens is None or token is None:
-        raise Unauthorized
-    try:
-        return str(tokens.verify(token)["sub"])
-    except InvalidToken:
-        _doors(request).access_tokens.verify(token)  # 401 for a token that is nobody's
-        raise ServicesOnly from None
+def calling_service(scope: str) -> Callable[[Request], Awaitable[str]]:
+    """A dependency: the name of the service that calls, if it may do what `scope` names.
+
+    Raises Unauthorized (401) or ServicesOnly (403).
+    """
+
+    async def service(request: Request) -> str:
+        tokens = _doors(request).service_tokens
+        token = _bearer_token(request)
+        if tokens is None or token is None:
+            raise Unauthorized
+        try:
+            claims = tokens.verify(token)
+        except InvalidToken:
+            _doors(request).access_tokens.verify(token)  # 401 for a token that is nobody's
+            raise ServicesOnly from None
+        if scope not in str(claims.get("scope", "")).split():
+            raise ServicesOnly
+        return str(claims["sub"])
+
+    return service
 
 
 Person = Annotated[Identity, Depends(authenticated)]
 Staff = Annotated[Identity, Depends(staff)]
-Service = Annotated[str, Depends(calling_service)]
 
 # For `dependencies=` of a router, so that the API's document shows how to authenticate.
 DOCUMENTED = [Depends(_bearer), Depends(_cookie)]
