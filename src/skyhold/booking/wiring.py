@@ -20,7 +20,7 @@ from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
 from skyhold.kernel.messaging import Bus, MemoryBus
-from skyhold.kernel.messaging.rabbit import RabbitBus
+from skyhold.kernel.messaging.rabbit import RabbitBus, rabbit_bus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe, Readings
 from skyhold.kernel.outbox import Outbox
@@ -169,7 +169,7 @@ def wire(
     inbox = Inbox(INBOX)
     changes = FlightChanges(db, inbox, chronicle, clock, settings.expiry_batch_max)
     drive = Drive(db, driver, changes, clock, lane_max=settings.expiry_batch_max)
-    bus = bus or _bus(settings)
+    bus = bus or rabbit_bus(settings, source=BOOKING, topology=TOPOLOGY) or MemoryBus()
     mailer = _mailer(settings)
     flight_events.listen(bus, changes)
     notifications.subscribe(bus, Notifier(db, inbox, mailer, Letters(settings.mail_from)))
@@ -229,20 +229,6 @@ def open_database(settings: BookingSettings) -> Database:
         writers_max=settings.db_writers_max,
         wait_s=settings.db_wait_s,
         statement_s=settings.db_statement_s,
-    )
-
-
-def _bus(settings: BookingSettings) -> Bus:
-    if settings.amqp_url is None:
-        return MemoryBus()
-    return RabbitBus(
-        settings.amqp_url,
-        source=BOOKING,
-        topology=TOPOLOGY,
-        publish_timeout_s=settings.publish_timeout_s,
-        prefetch_max=settings.prefetch_max,
-        delivery_limit=settings.delivery_limit,
-        prefix=settings.amqp_prefix,
     )
 
 

@@ -16,7 +16,7 @@ from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Bus
-from skyhold.kernel.messaging.rabbit import RabbitBus
+from skyhold.kernel.messaging.rabbit import rabbit_bus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe
 from skyhold.kernel.outbox import Outbox
@@ -98,7 +98,7 @@ def wire(
         sweep_max=settings.sweep_batch_max,
     )
     outbox = Outbox(OUTBOX, FLIGHT)
-    bus = bus or _bus(settings)
+    bus = bus or rabbit_bus(settings, source=FLIGHT, topology=TOPOLOGY)
     lease = Lease(db, LEASES, "relay", clock, settings.relay_lease_s)
     jobs = [sweeper(holds, period_s=settings.sweep_period_s, batch_max=settings.sweep_batch_max)]
     if bus is not None:
@@ -131,18 +131,4 @@ def open_database(settings: FlightSettings) -> Database:
         writers_max=settings.db_writers_max,
         wait_s=settings.db_wait_s,
         statement_s=settings.db_statement_s,
-    )
-
-
-def _bus(settings: FlightSettings) -> Bus | None:
-    if settings.amqp_url is None:
-        return None
-    return RabbitBus(
-        settings.amqp_url,
-        source=FLIGHT,
-        topology=TOPOLOGY,
-        publish_timeout_s=settings.publish_timeout_s,
-        prefetch_max=settings.prefetch_max,
-        delivery_limit=settings.delivery_limit,
-        prefix=settings.amqp_prefix,
     )
