@@ -372,6 +372,20 @@ async def test_a_change_that_changes_nothing_is_not_told(still, flight):
     assert [kind for kind, _ in await events_of(still, flight)] == ["flight.cancelled"]
 
 
+async def test_what_has_landed_is_not_changed_any_more(start):
+    async with start() as system:
+        flight = await system.a_flight(departs_in_h=2, takes_h=3)
+        alice = await a_traveller(system, "Alice")
+        booking = await paid(alice, flight)
+        system.advance(minutes=5 * 60 + 1)
+        reply = await system.flights_http.patch(
+            f"/api/v1/flights/{flight}", json={"status": "cancelled"}, headers=system.staff()
+        )
+        assert (reply.status_code, reply.json()["code"]) == (409, "flight_departed")
+        assert await events_of(system, flight) == []
+        assert (await alice.get(booking))["status"] == "confirmed"
+
+
 async def test_events_of_a_flight_are_numbered_in_their_order(still, flight):
     await retime(still, flight, hours=1)
     await retime(still, flight, hours=1)

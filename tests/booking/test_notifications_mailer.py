@@ -153,6 +153,7 @@ async def test_what_was_taken_is_sent_whatever_becomes_of_the_goodbye(plain, off
         ("RCPT", "450 4.2.1 <ada@example.com>: greylisted"),
         ("RCPT", "452 4.2.2 ada@example.com is full"),
         ("RCPT", "530 5.7.0 ada@example.com: log in first"),
+        ("RCPT", "554 5.7.1 ada@example.com: relay access denied"),
         ("RCPT", "503 5.5.1 not now, ada@example.com"),
         ("DATA", "451 4.3.0 try again, ada@example.com"),
         ("DATA", "421 4.3.2 ada@example.com, we are closing"),

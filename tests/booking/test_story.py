@@ -70,6 +70,13 @@ async def test_a_flight_service_that_does_not_answer_hides_nothing_else(
     assert "booking.held" in said
 
 
+async def test_a_name_is_shown_as_it_is_whatever_it_looks_like(still, alice, flight):
+    who = {"given_name": "Ada[/bold]", "family_name": "[red]Lovelace"}
+    body = {"segments": [{"flight_id": flight}], "passengers": [who]}
+    booking = await alice.send("POST", "bookings", body)
+    assert "Ada[/bold] [red]Lovelace" in await shown(still, booking["id"])
+
+
 async def test_a_booking_whose_hold_is_not_there_is_told_so(still, world, alice, flight):
     booking = await alice.book(flight)
     other = await still.bookings.flights.look("018f0000-0000-7000-8000-000000000000")
