@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from skyhold.kernel.messaging import Event, MemoryBus, Subscription, log_event
+from skyhold.kernel.messaging import Event, MemoryBus, Subscription
 
 
 @pytest.fixture
@@ -102,22 +102,6 @@ async def test_it_needs_no_start_and_is_always_within_reach():
     assert bus.connected
     await bus.start()
     await bus.close()
-
-
-async def test_a_logged_event_is_one_line_without_its_data(event, logged):
-    bus = MemoryBus()
-    bus.subscribe(Subscription("log", ("#",)), log_event)
-    assert await bus.publish(event)
-    assert logged == [
-        {
-            "event": "event.published",
-            "log_level": "info",
-            "id": "e1",
-            "type": "it.happened",
-            "subject": "s1",
-            "sequence": 1,
-        }
-    ]
 
 
 @pytest.mark.parametrize(

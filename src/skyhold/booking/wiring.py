@@ -20,7 +20,8 @@ from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
 from skyhold.kernel.messaging import Bus, MemoryBus
-from skyhold.kernel.messaging.rabbit import RabbitBus, rabbit_bus
+from skyhold.kernel.messaging.from_settings import rabbit_bus
+from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe, Readings
 from skyhold.kernel.outbox import Outbox

@@ -16,7 +16,7 @@ from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Bus
-from skyhold.kernel.messaging.rabbit import rabbit_bus
+from skyhold.kernel.messaging.from_settings import rabbit_bus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe
 from skyhold.kernel.outbox import Outbox

@@ -3,6 +3,6 @@
 The bus between processes is in `rabbit`, which is imported only where it is used.
 """
 
-from .bus import Bus, Event, Handler, MemoryBus, Subscription, log_event
+from .bus import Bus, Event, Handler, MemoryBus, Subscription
 
-__all__ = ["Bus", "Event", "Handler", "MemoryBus", "Subscription", "log_event"]
+__all__ = ["Bus", "Event", "Handler", "MemoryBus", "Subscription"]

@@ -188,17 +188,6 @@ async def hand_over(event: Event, queue: str, handler: Handler) -> None:
     metrics.consumed(queue, "taken")
 
 
-async def log_event(event: Event) -> None:
-    """The simplest handler: one log line an event."""
-    log.info(
-        "event.published",
-        id=event.id,
-        type=event.type,
-        subject=event.subject,
-        sequence=event.sequence,
-    )
-
-
 def _fits(pattern: Sequence[str], words: Sequence[str]) -> bool:
     if not pattern:
         return not words

@@ -28,7 +28,6 @@ from faststream.rabbit import (
 
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
-from skyhold.kernel.settings import KernelSettings
 
 from .bus import Event, Handler, Subscription
 from .cloudevents import CONTENT_TYPE, to_bytes
@@ -269,23 +268,6 @@ class RabbitBus:
                 queue = await channel.declare_queue(name, passive=True)
                 found[subscription.queue] = queue.declaration_result.message_count or 0
             return found
-
-
-def rabbit_bus(
-    settings: KernelSettings, *, source: str, topology: Sequence[Subscription]
-) -> RabbitBus | None:
-    """The bus that the settings name, if they name one."""
-    if settings.amqp_url is None:
-        return None
-    return RabbitBus(
-        settings.amqp_url,
-        source=source,
-        topology=topology,
-        publish_timeout_s=settings.publish_timeout_s,
-        prefetch_max=settings.prefetch_max,
-        delivery_limit=settings.delivery_limit,
-        prefix=settings.amqp_prefix,
-    )
 
 
 async def _as_it_is(message: Any) -> Any:  # noqa: ANN401 - FastStream's types of a decoder
