@@ -63,7 +63,7 @@ def create_app(services: Services) -> ASGIApp:
         await flight_app.check_ready(flights)
         await booking_app.check_ready(bookings)
 
-    routers = (*booking_app.ROUTERS, *flight_app.ROUTERS)
+    routers = (*booking_app.ROUTERS, *bookings.routers, *flight_app.ROUTERS)
     app = application("Skyhold", routers, lifespan, ready, {**bookings.probes, **flights.probes})
     app.state.booking = bookings
     app.state.flight = flights

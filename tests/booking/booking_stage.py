@@ -12,14 +12,16 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
+from skyhold.booking.clients.payments.port import Answer, Charge, ProviderState
 from skyhold.booking.clients.payments.sandbox import SandboxProvider
 from skyhold.booking.models.booking import Booking, BookingStatus
 from skyhold.booking.models.payment import AT_REST, Payment
-from skyhold.booking.models.tables import OUTBOX, PaymentRow
+from skyhold.booking.models.tables import OUTBOX
 from skyhold.booking.repositories import bookings, payments
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.kernel.client import RawReply, Unknown
 from skyhold.kernel.db import Database
+from skyhold.sandbox.ledger import Ledger
 from support.system import PASSWORD, OneProcess, eventually
 from support.traveller import Traveller
 
@@ -47,11 +49,13 @@ class World:
     """Everything the booking service calls, each call by its name.
 
     The names: `PUT hold`, `PUT confirmation`, `DELETE hold`, `DELETE hold cancel`; `authorise`,
-    `capture`, `cancel`, `refund`; `transact`. `calls` lists those that were made.
+    `capture`, `cancel`, `refund`, `get`; `transact`. `calls` lists those that were made, `charges`
+    what the provider was last asked about by each.
     """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.charges: dict[str, Charge] = {}
         self._troubles: list[list[Any]] = []
 
     def on(self, pattern: str, trouble: Trouble, *, times: float = float("inf")) -> None:
@@ -107,21 +111,29 @@ class _Till:
     def __init__(self, world: World, sandbox: SandboxProvider) -> None:
         self._world, self.sandbox = world, sandbox
 
-    async def authorise(self, payment_id, amount, token):
-        go = lambda: self.sandbox.authorise(payment_id, amount, token)  # noqa: E731
-        return await self._world.call("authorise", go)
+    name = "sandbox"
 
-    async def capture(self, payment_id):
-        return await self._world.call("capture", lambda: self.sandbox.capture(payment_id))
+    async def authorise(self, charge):
+        return await self._call("authorise", self.sandbox.authorise, charge)
 
-    async def cancel(self, payment_id):
-        return await self._world.call("cancel", lambda: self.sandbox.cancel(payment_id))
+    async def capture(self, charge):
+        return await self._call("capture", self.sandbox.capture, charge)
 
-    async def refund(self, payment_id):
-        return await self._world.call("refund", lambda: self.sandbox.refund(payment_id))
+    async def cancel(self, charge):
+        return await self._call("cancel", self.sandbox.cancel, charge)
 
-    async def get(self, payment_id):
-        return await self.sandbox.get(payment_id)
+    async def refund(self, charge):
+        return await self._call("refund", self.sandbox.refund, charge)
+
+    async def get(self, charge):
+        return await self._call("get", self.sandbox.get, charge)
+
+    def ledger(self, since):
+        return self.sandbox.ledger(since)
+
+    async def _call(self, name, ask, charge):
+        self._world.charges[name] = charge
+        return await self._world.call(name, lambda: ask(charge))
 
     async def close(self):
         await self.sandbox.close()
@@ -129,7 +141,8 @@ class _Till:
 
 def sandbox_in(folder: Path, clock: Any, *, slow_s: float = 0.2) -> SandboxProvider:
     """The sandbox provider with its ledger in this folder."""
-    return SandboxProvider(Database(f"sqlite:///{folder / 'sandbox.db'}"), clock, slow_s=slow_s)
+    db = Database(f"sqlite:///{folder / 'sandbox.db'}")
+    return SandboxProvider(Ledger(db, clock, slow_s=slow_s, page_url="http://sandbox.test"))
 
 
 # --- what can happen to a call ---------------------------------------------------------------
@@ -149,10 +162,10 @@ async def silence(go: Go) -> Any:
 
 
 def answers(it: Any) -> Trouble:
-    """The call is not carried out, and this is the answer."""
+    """The call is not carried out, and this is the answer; of the provider, the state it tells."""
 
     async def trouble(go: Go) -> Any:
-        return it
+        return Answer(it) if isinstance(it, ProviderState) else it
 
     return trouble
 
@@ -263,13 +276,10 @@ async def told(system: OneProcess, booking: Any) -> list[str]:
 async def ledger(system: OneProcess, booking: Any) -> list[str]:
     """What the provider has for every payment of this booking, the oldest first."""
     async with system.bookings.db.read() as tx:
-        rows = await tx.rows(
-            select(PaymentRow.id)
-            .where(PaymentRow.booking_id == booking["id"])
-            .order_by(PaymentRow.created_at, PaymentRow.id)
-        )
-    found = [await system.bookings.provider.get(row.id) for row in rows]
-    return [state.value for state in found if state is not None]
+        attempts = await payments.of_booking(tx, booking["id"])
+    sandbox = getattr(system.bookings.provider, "sandbox", system.bookings.provider)
+    found = [await sandbox.get(Charge.of(attempt)) for attempt in attempts]
+    return [answer.state.value for answer in found if answer is not None]
 
 
 async def written(system: OneProcess) -> dict[str, int]:

@@ -361,8 +361,19 @@ SOME = (
 SOME_NO_ANSWERS = {name: NO_ANSWERS[name] for name in SOME}
 NONSENSE = {
     "authorise": [Provider.PENDING, Provider.CAPTURE_REFUSED, Provider.REFUNDED],
-    "capture": [Provider.PENDING, Provider.AUTHORIZED, Provider.REFUNDED],
-    "cancel": [Provider.PENDING, Provider.AUTHORIZED, Provider.DECLINED, Provider.CAPTURE_REFUSED],
+    "capture": [
+        Provider.PENDING,
+        Provider.REQUIRES_ACTION,
+        Provider.AUTHORIZED,
+        Provider.REFUNDED,
+    ],
+    "cancel": [
+        Provider.PENDING,
+        Provider.REQUIRES_ACTION,
+        Provider.AUTHORIZED,
+        Provider.DECLINED,
+        Provider.CAPTURE_REFUSED,
+    ],
     "refund": [state for state in Provider if state is not Provider.REFUNDED],
 }
 

@@ -239,6 +239,78 @@ async def test_a_booking_whose_commit_took_longer_than_the_first_look_hears_of_i
     assert await states(still, booking) == ("cancelled", None, False)
 
 
+async def looks(system, flight, monkeypatch, after, then):
+    """A round for this flight, and what happens after it told everybody, or read who is left."""
+    changes, happened = system.bookings.changes, []
+
+    def wrapped(of, name, is_it):
+        real = getattr(of, name)
+
+        async def slowly(*args, **more):
+            answer = await real(*args, **more)
+            if is_it(args) and not happened:
+                happened.append(name)
+                await then()
+            return answer
+
+        monkeypatch.setattr(of, name, slowly)
+
+    if after == "told":
+        wrapped(type(changes), "_tell_all", lambda _: True)
+    else:
+        wrapped(flight_changes, "unaware", lambda args: "paying" in args[2])
+    await changes.apply(flight)
+    assert happened
+
+
+async def test_a_booking_paid_while_a_round_looks_is_not_forgotten(
+    still, alice, flight, world, monkeypatch
+):
+    """It was being paid when the round told the others, and confirmed when it looked once more."""
+    booking = await alice.book(flight)
+    gate = Gate(before=True)
+    world.on("capture", gate)
+    paying = asyncio.create_task(alice.pay(booking))
+    await gate.reached.wait()
+    await cancel_flight(still, flight)
+    await news_arrives(still)
+    still.advance(seconds=SETTLE_S)
+
+    async def then_it_is_paid():
+        gate.opens()
+        assert (await paying).status == 201
+
+    await looks(still, flight, monkeypatch, "told", then_it_is_paid)
+    assert (await change_of(still, flight)).due_at is not None
+    assert await settles(still, flight)
+    assert await states(still, booking) == ("cancelled", "refunded", False)
+
+
+@pytest.mark.parametrize("after", ["told", "read"])
+async def test_a_round_that_was_paused_after_it_looked_looks_again(
+    still, alice, flight, monkeypatch, after
+):
+    """It looked while a booking was on its way, and woke up when that must have arrived."""
+    booking = await alice.book(flight)
+    mine = BookingFlightRow.booking_id == booking["id"]
+    db = still.bookings.db
+    async with db.read() as tx:
+        rows = await tx.rows(select(BookingFlightRow.__table__).where(mine))
+    await db.transact(lambda tx: tx.run(delete(BookingFlightRow).where(mine)))
+    await cancel_flight(still, flight)
+    await news_arrives(still)
+
+    async def then_it_arrives():
+        seen = [dict(row._mapping) for row in rows]
+        await db.transact(lambda tx: tx.run(insert(BookingFlightRow), seen))
+        still.advance(seconds=SETTLE_S)
+
+    await looks(still, flight, monkeypatch, after, then_it_arrives)
+    assert (await change_of(still, flight)).due_at is not None
+    assert await settles(still, flight)
+    assert await states(still, booking) == ("cancelled", None, False)
+
+
 async def test_one_booking_that_cannot_be_read_keeps_nobody_else_from_their_refund(still, flight):
     travellers = [await a_traveller(still, f"T{n}") for n in range(4)]
     booked = [await paid(traveller, flight) for traveller in travellers]

@@ -22,6 +22,7 @@ from booking_stage import (
     written,
 )
 
+from skyhold.booking.clients.payments.port import Answer
 from skyhold.booking.clients.payments.port import ProviderState as Provider
 from skyhold.booking.errors import HoldExpired
 from skyhold.booking.services.pay import Wish
@@ -207,8 +208,8 @@ async def test_money_that_the_void_finds_captured_is_refunded(still, alice, worl
     booking = await alice.book(flight)
 
     async def captures_and_says_no(go):
-        assert await go() is Provider.CAPTURED
-        return Provider.CAPTURE_REFUSED
+        assert (await go()).state is Provider.CAPTURED
+        return Answer(Provider.CAPTURE_REFUSED)
 
     world.on("capture", captures_and_says_no)
     refused = await alice.pay(booking)

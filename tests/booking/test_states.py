@@ -99,7 +99,9 @@ def test_a_payment_moves_as_the_protocol_draws_it():
         ("captured", "refund_due"),
         ("void_due", "voided"),
         ("void_due", "refund_due"),
+        ("voided", "void_due"),
         ("refund_due", "refunded"),
+        ("refunded", "refund_due"),
     }
 
 

@@ -182,6 +182,8 @@ def test_there_is_an_alert_for_everything_that_must_not_go_unnoticed():
         "skyhold_db_pool_timeouts_total",
         "skyhold_job_last_success_timestamp_seconds",
         "skyhold_driver_stuck_total",
+        "skyhold_audit_disagreements",
+        "skyhold_audits_total",
         "up{",
     ):
         assert name in about, name

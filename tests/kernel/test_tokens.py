@@ -246,3 +246,12 @@ def test_whenever_a_badge_is_shown_half_its_life_is_left(clock):
     for _ in range(20):
         clock.advance(seconds=7)
         assert tokens.verify(badge())["exp"] - clock.now().timestamp() >= 30
+
+
+def test_a_badge_of_the_future_is_not_shown_once_the_clock_was_set_back(clock):
+    tokens = Tokens(SECRET, service_kind("flight"), clock)
+    badge = Badge(tokens, "booking", clock)
+    clock.advance(seconds=60)
+    badge()
+    clock.advance(seconds=-60)
+    assert tokens.verify(badge())["nbf"] <= clock.now().timestamp()

@@ -77,14 +77,14 @@ def require(engine: str) -> None:
 
 
 @contextmanager
-def fresh_database(engine: str, folder: Path) -> Iterator[str]:
-    """The URL of a new and empty database, gone afterwards."""
+def fresh_database(engine: str, folder: Path, *, made_with: str = "") -> Iterator[str]:
+    """The URL of a new and empty database, gone afterwards; `made_with` are options of a server."""
     require(engine)
     name = f"skyhold_test_{os.getpid()}_{next(_numbers)}"
     if engine == "sqlite":
         yield f"sqlite:///{folder / name}.db"
         return
-    _outside(_admin(engine, f"CREATE DATABASE {name}"))
+    _outside(_admin(engine, f"CREATE DATABASE {name} {made_with}"))
     try:
         url = SERVERS[engine].url.set(database=name)
         yield url.render_as_string(hide_password=False)

@@ -14,17 +14,21 @@ from skyhold.kernel.errors import NotReady
 from skyhold.kernel.http.application import application
 from skyhold.kernel.http.gateway import Gateway
 
-from .controllers import bookings, payments, users
+from .controllers import bookings, payments, users, webhooks
 from .wiring import HISTORY, BookingService
 
-ROUTERS = (users.router, payments.router, bookings.router)
+ROUTERS = (users.router, payments.router, bookings.router, webhooks.router)
 
 
 def create_app(service: BookingService, *, jobs: bool = True) -> ASGIApp:
     """The application; its lifespan starts and stops the service, with its jobs or without."""
     lifespan = _running(service, jobs=jobs)
     app = application(
-        "Skyhold booking service", ROUTERS, lifespan, lambda: check_ready(service), service.probes
+        "Skyhold booking service",
+        (*ROUTERS, *service.routers),
+        lifespan,
+        lambda: check_ready(service),
+        service.probes,
     )
     app.state.booking = service
     app.state.doors = service

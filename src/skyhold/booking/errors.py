@@ -1,6 +1,7 @@
 """What the booking service refuses, and why.
 
     Problem
+    ├── BadRequest 400          BadSignature
     ├── Unauthorized 401        LoginFailed
     ├── PaymentRequired 402     PaymentDeclined, CaptureRefused
     ├── NotFound 404            BookingNotFound
@@ -15,6 +16,7 @@ Refusals of the flight service are passed on with their own codes, see FlightRef
 from __future__ import annotations
 
 from skyhold.kernel.errors import (
+    BadRequest,
     Conflict,
     NotFound,
     PaymentRequired,
@@ -23,6 +25,12 @@ from skyhold.kernel.errors import (
     Unavailable,
     Unprocessable,
 )
+
+
+class BadSignature(BadRequest):
+    """This does not bear the payment provider's signature, or not one of the last minutes."""
+
+    code = "bad_signature"
 
 
 class LoginFailed(Unauthorized):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
-from skyhold.kernel.metrics import counter
+from skyhold.kernel.metrics import counter, highest_gauge
 
 from .models.booking import NEXT, BookingStatus
 from .models.payment import Failure
@@ -16,7 +18,8 @@ _MOVES = counter(
 )
 _PAYMENTS = counter(
     "skyhold_payments_total",
-    "Payments: started, captured, why they failed, and voided (also those captured too late)",
+    "Payments: started, captured, why they failed, voided (also those captured too late), and "
+    "reopened, because the provider had another word after they were at rest",
     "outcome",
 )
 _REFUNDS = counter("skyhold_refunds_total", "Refunds: due, and refunded", "outcome")
@@ -24,6 +27,12 @@ _SIGN_INS = counter("skyhold_sign_ins_total", "Sign-ins: succeeded or failed", "
 _EMAILS = counter(
     "skyhold_emails_total",
     "E-mails: sent, postponed (to be tried again), refused for good, or skipped",
+    "outcome",
+)
+_WEBHOOKS = counter(
+    "skyhold_webhooks_total",
+    "Webhooks of the payment provider: a payment was woken, repeated, ignored as nothing of ours, "
+    "or refused for its signature",
     "outcome",
 )
 _POSTPONED = counter(
@@ -34,6 +43,19 @@ _STUCK = counter(
     "Steps that did not succeed, of rows that had been tried many times before",
     "what",
 )
+_DISAGREEMENTS = highest_gauge(
+    "skyhold_audit_disagreements", "What the last audit found in disagreement, by its kind", "kind"
+)
+_AUDITS = counter(
+    "skyhold_audits_total",
+    "Audits: compared all there is, not_compared because somebody did not answer, or failed",
+    "outcome",
+)
+_AUDIT_DURATION = highest_gauge("skyhold_audit_duration_seconds", "How long the last audit took")
+_AUDIT_FINISHED = highest_gauge(
+    "skyhold_audit_last_finished_timestamp_seconds",
+    "When the last audit ended (Unix time), 0 if this process has made none",
+)
 
 
 class PaymentOutcome(StrEnum):
@@ -43,6 +65,7 @@ class PaymentOutcome(StrEnum):
     CAPTURED = "captured"
     VOIDED = "voided"
     CAPTURED_LATE = "captured_late"
+    REOPENED = "reopened"
 
 
 class RefundOutcome(StrEnum):
@@ -61,6 +84,15 @@ class MailOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+class WebhookOutcome(StrEnum):
+    """What a webhook came to."""
+
+    WOKEN = "woken"
+    REPEATED = "repeated"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+
+
 # Bound beforehand: telling is cheap then, and what has not happened yet is shown as a zero.
 _moves = {(old, new): _MOVES.labels(old, new) for old, news in NEXT.items() for new in news}
 _new = _MOVES.labels("none", BookingStatus.HELD)
@@ -68,6 +100,8 @@ _payments = {outcome: _PAYMENTS.labels(outcome) for outcome in (*PaymentOutcome,
 _refunds = {outcome: _REFUNDS.labels(outcome) for outcome in RefundOutcome}
 _sign_ins = {outcome: _SIGN_INS.labels(outcome) for outcome in ("succeeded", "failed")}
 _emails = {outcome: _EMAILS.labels(outcome) for outcome in MailOutcome}
+_webhooks = {outcome: _WEBHOOKS.labels(outcome) for outcome in WebhookOutcome}
+_audits = {outcome: _AUDITS.labels(outcome) for outcome in ("compared", "not_compared", "failed")}
 _stuck = {what: _STUCK.labels(what) for what in ("booking", "payment")}
 
 
@@ -101,8 +135,30 @@ def email(outcome: MailOutcome) -> None:
     _emails[outcome].inc()
 
 
+def webhook(outcome: WebhookOutcome) -> None:
+    """The provider has called."""
+    _webhooks[outcome].inc()
+
+
 def postponed(what: str, step: str, *, many: bool) -> None:
     """The driver could not take a booking or a payment further; `many` times before already."""
     _POSTPONED.labels(what, step).inc()
     if many:
         _stuck[what].inc()
+
+
+def audited(found: Mapping[str, int]) -> None:
+    """An audit found so many disagreements of each kind; those of none are told too."""
+    for kind, count in found.items():
+        _DISAGREEMENTS.labels(kind).set(count)
+
+
+def audit_ended(outcome: str) -> None:
+    """An audit came to its end, or not."""
+    _audits[outcome].inc()
+
+
+def audit_finished(seconds: float, at: datetime) -> None:
+    """How long it took, and until when."""
+    _AUDIT_DURATION.set(seconds)
+    _AUDIT_FINISHED.set(at.timestamp())

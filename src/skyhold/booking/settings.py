@@ -44,6 +44,39 @@ class BookingSettings(KernelSettings):
     hold_grace_s: int = Field(120, ge=1, le=3_600, description="How much longer its hold lives")
     give_up_after_s: int = Field(60, ge=0, description="After the window, on a silent provider")
     provider_timeout_s: float = Field(8.0, gt=0, description="One call to the payment provider")
+    sandbox_url: Annotated[
+        str | None, looks_like(r"https?://[^\s/]+/?$", "http://host:4002, without a path")
+    ] = Field(
+        None,
+        description="Where `skyhold sandbox serve` is; unset, the sandbox runs inside, its ledger "
+        "in DATA_DIR",
+    )
+    sandbox_public_url: Annotated[
+        str | None, looks_like(r"https?://[^\s/]+/?$", "http://host:4000, without a path")
+    ] = Field(
+        None,
+        description="Where payers reach the page of a sandbox that runs inside; unset, at "
+        "http://localhost and PORT",
+    )
+    payment_provider: Literal["sandbox", "stripe"] = Field(
+        "sandbox", description="Who takes the money; the sandbox takes none"
+    )
+    stripe_api_key: Annotated[
+        str | None, looks_like(r"(sk|rk)_(test|live)_\w+$", "sk_test_…, or rk_live_… (never pk_…)")
+    ] = Field(None, repr=False, description="Stripe's secret key, or a restricted one")
+    stripe_webhook_secret: Annotated[str | None, looks_like(r"whsec_\S+$", "whsec_…")] = Field(
+        None, repr=False, description="Stripe signs its webhooks with it"
+    )
+    stripe_api_base: Annotated[
+        str | None, looks_like(r"https?://[^\s/]+/?$", "http://host:8420, without a path")
+    ] = Field(None, description="A stand-in for Stripe, for tests; unset, Stripe itself")
+    payment_return_url: Annotated[
+        str | None, looks_like(r"[a-z][a-z0-9+.-]*://\S+$", "https://shop.example/paid")
+    ] = Field(
+        None,
+        description="Where Stripe sends a payer after 3-D Secure; unset, the payer stays on the "
+        "page and Stripe's library there takes over",
+    )
     sandbox_slow_s: float = Field(3.0, ge=0, description="How long tok_slow takes")
     expiry_period_s: float = Field(1.0, gt=0, description="How often the driver looks for work")
     expiry_batch_max: int = Field(
@@ -51,6 +84,23 @@ class BookingSettings(KernelSettings):
     )
     relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
     relay_batch_max: int = Field(200, ge=1, description="Events published in one round at most")
+    audit_period_s: int = Field(
+        86_400, ge=0, description="How often the books are compared, by one process; 0 for never"
+    )
+    audit_since_s: int = Field(
+        2_592_000, ge=1, description="How far back payments are compared with the provider's"
+    )
+    audit_rows_per_s: float = Field(
+        1_000, gt=0, description="How many rows the periodic audit compares in a second at most"
+    )
+    audit_patience_s: float = Field(
+        300, ge=0, description="How late a row may be before the audit calls it stuck"
+    )
+    audit_settle_s: float = Field(
+        5.0,
+        ge=0,
+        description="How long what looks wrong is left alone before a second look",
+    )
     record_batch_max: int = Field(128, ge=1, description="Bookings written in one transaction")
     record_waiting_max: int = Field(5_000, ge=1, description="How many may wait to be written")
     password_waiting_max: int = Field(64, ge=1, description="How many may wait to be hashed")
@@ -108,6 +158,31 @@ class BookingSettings(KernelSettings):
         if self.drain_s < self.pay_max_s:
             msg = f"DRAIN_S must be at least {self.pay_max_s:.0f}, the longest a payment may take"
             raise ValueError(msg)
+        return self
+
+    @property
+    def page_url(self) -> str:
+        """Where payers find the pages of a sandbox that runs inside."""
+        return self.sandbox_public_url or f"http://localhost:{self.port}"
+
+    @model_validator(mode="after")
+    def _provider_is_complete(self) -> BookingSettings:
+        if self.payment_provider == "stripe":
+            if self.stripe_api_key is None or self.stripe_webhook_secret is None:
+                msg = "PAYMENT_PROVIDER=stripe needs STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET"
+                raise ValueError(msg)
+            if "_live_" in self.stripe_api_key and self.stripe_api_base is not None:
+                msg = "STRIPE_API_BASE is for tests, and STRIPE_API_KEY is for real money"
+                raise ValueError(msg)
+            if self.sandbox_url is not None:
+                msg = "SANDBOX_URL means nothing with PAYMENT_PROVIDER=stripe"
+                raise ValueError(msg)
+        else:
+            # Somebody who has set one of these believes that money is taken.
+            for name in ("stripe_api_key", "stripe_webhook_secret", "stripe_api_base"):
+                if getattr(self, name) is not None:
+                    msg = f"{name.upper()} means nothing without PAYMENT_PROVIDER=stripe"
+                    raise ValueError(msg)
         return self
 
     @property

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastapi import APIRouter
+
 from skyhold.contracts.events import BOOKING
 from skyhold.contracts.queues import TOPOLOGY
 from skyhold.kernel.auth import Badge, Tokens, access_kind, service_kind
@@ -29,18 +31,21 @@ from skyhold.kernel.passwords import Passwords
 from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
+from .auditing import Auditing, auditing_of
 from .clients.flights import Flights
 from .clients.mailer import FolderMailer, Mailer, SmtpMailer
+from .clients.payments.from_settings import stripe_notices
 from .clients.payments.port import PaymentProvider
-from .clients.payments.sandbox import SandboxProvider
 from .consumers import flights as flight_events
 from .consumers import notifications
 from .jobs.drive import Drive
 from .models.tables import INBOX, LEASES, OUTBOX
+from .providers import provider_of
 from .services.advance import Driver
 from .services.backlog import Backlog
 from .services.book import Booker, Limits
 from .services.bookings import Bookings
+from .services.collect import Collector
 from .services.events import Chronicle
 from .services.flight_changes import FlightChanges
 from .services.letters import Letters
@@ -49,6 +54,8 @@ from .services.pay import Cashier
 from .services.settle import Settler
 from .services.story import Stories
 from .services.users import Users
+from .services.wake import Waker
+from .services.webhooks import Webhooks
 from .settings import FLIGHT_SERVICE_DEFAULT, BookingSettings
 
 HISTORY = History("booking", Path(__file__).parent / "migrations")
@@ -65,6 +72,9 @@ class BookingService:
     bookings: Bookings
     cashier: Cashier
     driver: Driver
+    waker: Waker
+    auditing: Auditing
+    webhooks: Webhooks | None
     flights: Flights
     provider: PaymentProvider
     passwords: Passwords
@@ -78,6 +88,7 @@ class BookingService:
     jobs: tuple[Periodic, ...]
     probes: Mapping[str, Probe]
     access_tokens: Tokens
+    routers: tuple[APIRouter, ...]  # those that come with the payment provider
     service_tokens: None = None  # no other service calls this one
 
     @asynccontextmanager
@@ -93,6 +104,7 @@ class BookingService:
             for job in self.jobs:
                 await job.stop()
             await self.lease.give_up()
+            await self.auditing.audits.close()
             await self.bus.close()
             await self.drive.close(timeout_s=self.settings.flight_deadline_s)
             await self.booker.close()
@@ -151,22 +163,26 @@ def wire(
             deadline_s=settings.flight_deadline_s,
         )
     )
-    provider = provider or SandboxProvider(
-        Database(settings.sandbox(), name="sandbox"), clock, slow_s=settings.sandbox_slow_s
-    )
+    routers: tuple[APIRouter, ...] = ()
+    if provider is None:
+        provider, routers = provider_of(settings, clock)
     outbox = Outbox(OUTBOX, BOOKING)
     chronicle = Chronicle(outbox, clock)
     background = Background()
-    driver = Driver(
+    waker = Waker(db, provider, clock, settings.provider_timeout_s)
+    collector = Collector(
         db,
         flights,
         provider,
         chronicle,
         clock,
-        Settler(db, provider, chronicle, clock, settings.provider_timeout_s),
+        waker,
         provider_timeout_s=settings.provider_timeout_s,
         give_up_after_s=settings.give_up_after_s,
     )
+    settler = Settler(db, provider, chronicle, clock, settings.provider_timeout_s)
+    driver = Driver(db, flights, chronicle, clock, collector, settler)
+    auditing = auditing_of(settings, db, flights, provider, waker, clock)
     inbox = Inbox(INBOX)
     changes = FlightChanges(db, inbox, chronicle, clock, settings.expiry_batch_max)
     drive = Drive(db, driver, changes, clock, lane_max=settings.expiry_batch_max)
@@ -201,6 +217,9 @@ def wire(
             call_max_s=settings.pay_max_s,
         ),
         driver=driver,
+        waker=waker,
+        auditing=auditing,
+        webhooks=_webhooks(settings, db, waker, clock),
         flights=flights,
         provider=provider,
         passwords=passwords,
@@ -215,9 +234,11 @@ def wire(
             # What moved may have another step due: only a round in which nothing moved is a pause.
             Periodic("drive", settings.expiry_period_s, drive.run_once, round_max=1),
             Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max),
+            *auditing.jobs,
         ),
         probes=_probes(Backlog(db, clock), bus),
         access_tokens=access_tokens,
+        routers=routers,
     )
 
 
@@ -231,6 +252,13 @@ def open_database(settings: BookingSettings) -> Database:
         wait_s=settings.db_wait_s,
         statement_s=settings.db_statement_s,
     )
+
+
+def _webhooks(
+    settings: BookingSettings, db: Database, waker: Waker, clock: Clock
+) -> Webhooks | None:
+    read = stripe_notices(settings)
+    return None if read is None else Webhooks("stripe", read, db, Inbox(INBOX), waker, clock)
 
 
 def _mailer(settings: BookingSettings) -> Mailer:

@@ -1,4 +1,4 @@
-"""The command line: serve, worker, migrate, import, show."""
+"""The command line: serve, worker, migrate, import, show, audit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from skyhold.booking.settings import BookingSettings
 from skyhold.flight.settings import FlightSettings
 from skyhold.kernel import logging
 
+from .audit_commands import audit
 from .booking_commands import booking_cli, serve_service
 from .databases import ready_booking, ready_flight
 from .flight_commands import flight_cli
 from .leaving import LameDuck
 from .options import Host, Port, greet
 from .running import check_free, console, listen, refusals
+from .sandbox_commands import sandbox_cli
 from .schedules import import_demo
 
 app = typer.Typer(
@@ -25,6 +27,9 @@ app = typer.Typer(
 )
 app.add_typer(booking_cli, name="booking")
 app.add_typer(flight_cli, name="flight")
+app.add_typer(sandbox_cli, name="sandbox")
+app.command("audit")(audit)
+booking_cli.command("audit")(audit)  # where it is looked for: it is run as the booking service is
 
 
 @app.command()
@@ -51,7 +56,7 @@ def serve(
                 console.print("--demo is left out: the schedule is not ours to fill.")
             serve_service(bookings, host, port, migrate=True)
             return
-        port = port or bookings.port
+        port = bookings.port = port or bookings.port  # which the sandbox's page is on, too
         check_free(host, port, "PORT")
         services = embedded.wire(bookings, flights)
         asyncio.run(ready_booking(bookings, migrate=True))

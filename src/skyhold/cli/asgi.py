@@ -20,7 +20,7 @@ from skyhold.booking.settings import BookingSettings
 from skyhold.flight import wiring as flight_wiring
 from skyhold.flight.app import create_app as create_flight_app
 from skyhold.flight.settings import FlightSettings
-from skyhold.kernel import logging, tracing
+from skyhold.kernel import failpoints, logging, tracing
 
 from .leaving import LameDuck
 from .running import refusals
@@ -38,9 +38,10 @@ def flight() -> ASGIApp:
     return _built(_flight)
 
 
-def tell_children(*, jobs: bool) -> None:
+def tell_children(*, jobs: bool, port: int) -> None:
     """Hand on what the command line said."""
     os.environ[JOBS] = str(int(jobs))
+    os.environ["PORT"] = str(port)
 
 
 def _booking() -> ASGIApp:
@@ -71,6 +72,8 @@ def _built(build: Callable[[], ASGIApp]) -> ASGIApp:
     """
     try:
         with refusals():
-            return build()
+            app = build()
+            failpoints.arm()
+            return app
     except typer.Exit:
         sys.exit(STARTUP_FAILURE)

@@ -123,14 +123,14 @@ def serve_service(
     migrate: bool,
 ) -> None:
     """Serve the booking service, from one process or several."""
-    port = port or settings.port
+    port = settings.port = port or settings.port  # which the sandbox's page is on, too
     check_free(host, port, "PORT")
     service = booking.wiring.wire(settings)
     asyncio.run(ready_booking(settings, migrate=migrate))
     greet(port, settings)
     if workers > 1:
         # Each of them wires a service of its own; here it was done to refuse what cannot work.
-        asgi.tell_children(jobs=jobs)
+        asgi.tell_children(jobs=jobs, port=port)
         listen_together("skyhold.cli.asgi:booking", host, port, settings, workers=workers)
         return
     app = LameDuck(create_app(service, jobs=jobs), wait_s=settings.lame_duck_s)

@@ -51,7 +51,7 @@ def serve_flight(
         asyncio.run(ready_flight(settings, migrate=migrate))
         greet(port, settings)
         if workers > 1:
-            asgi.tell_children(jobs=jobs)
+            asgi.tell_children(jobs=jobs, port=port)
             listen_together("skyhold.cli.asgi:flight", host, port, settings, workers=workers)
             return
         app = create_app(service, owns_service=True, jobs=jobs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -45,19 +45,38 @@ def tell_of_worker(service: str, port: int, settings: BookingSettings | FlightSe
     _tell(f"The {service} jobs run; see http://localhost:{port}/readyz and /metrics", (settings,))
 
 
-def _tell(greeting: str, several: Iterable[BookingSettings | FlightSettings]) -> None:
+def _tell(greeting: str, several: Sequence[BookingSettings | FlightSettings]) -> None:
     lines = [greeting]
     for settings in several:
         lines.extend(f"  {what}: {where}" for what, where in _runs_on(settings))
+    lines.extend(_warnings(several))
     console.print(*dict.fromkeys(lines), sep="\n", markup=False, highlight=False, soft_wrap=True)
 
 
 def _runs_on(settings: BookingSettings | FlightSettings) -> Iterator[tuple[str, str]]:
     if isinstance(settings, BookingSettings):
         yield "booking database", shown(settings.database())
-        yield "payments", f"sandbox, its ledger {shown(settings.sandbox())}"
+        yield "payments", _payments(settings)
         yield "e-mails", settings.smtp_host or f"{settings.data_dir / 'mail'} (no SMTP_HOST)"
     else:
         yield "flight database", shown(settings.database())
     broker = settings.amqp_url and urlsplit(settings.amqp_url).hostname
     yield "events", f"RabbitMQ at {broker}" if broker else "stay in the process (no AMQP_URL)"
+
+
+def _payments(settings: BookingSettings) -> str:
+    if settings.payment_provider == "stripe":
+        is_live = "_live_" in (settings.stripe_api_key or "")
+        return "stripe, for real money" if is_live else "stripe, in test mode: no money moves"
+    where = settings.sandbox_url or f"inside, its ledger {shown(settings.sandbox())}"
+    return f"sandbox, {where}"
+
+
+def _warnings(several: Iterable[BookingSettings | FlightSettings]) -> Iterator[str]:
+    """A database server says that this is meant seriously, and then nobody expects a sandbox."""
+    for settings in several:
+        if not isinstance(settings, BookingSettings) or settings.payment_provider != "sandbox":
+            continue
+        if not settings.database().startswith("sqlite"):
+            yield "WARNING: the payment provider is the sandbox, so no money moves"
+            yield "  (PAYMENT_PROVIDER chooses another one)."

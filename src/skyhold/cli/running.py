@@ -16,7 +16,7 @@ from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
 
 from skyhold.flight.services.csv_file import NotASchedule
-from skyhold.kernel import tracing
+from skyhold.kernel import failpoints, tracing
 from skyhold.kernel.errors import Problem
 from skyhold.kernel.settings import KernelSettings, SettingsError
 
@@ -80,6 +80,7 @@ def listen(served: ASGIApp, host: str, port: int, settings: KernelSettings, *, n
     `name` is what traces call this process.
     """
     tracing.configure(name)
+    failpoints.arm()
     config = Config(
         served,
         host=host,

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from skyhold import booking, embedded, flight
 from skyhold.booking.models.booking import Booking
 from skyhold.booking.models.payment import Payment
 from skyhold.booking.services.story import Story
@@ -18,23 +17,13 @@ from skyhold.contracts.holds import Hold
 from skyhold.flight.settings import FlightSettings
 from skyhold.kernel.messaging import Event
 
+from .nearby import booking_service
+
 
 async def story_of(id_or_locator: str, bookings: BookingSettings, flights: FlightSettings) -> Story:
-    """Ask both services' parts of it. Raises BookingNotFound.
-
-    Without FLIGHT_SERVICE the flight service is in the process that serves, if any does; its
-    database is asked here.
-    """
-    near = None if bookings.flight_service else flight.wiring.wire(flights)
-    timeout_s = bookings.flight_timeout_s
-    transport = None if near is None else embedded.to_flights(near, timeout_s=timeout_s)
-    service = booking.wiring.wire(bookings, transport=transport)
-    try:
+    """Ask both services' parts of it. Raises BookingNotFound."""
+    async with booking_service(bookings, flights) as service:
         return await service.stories.tell(id_or_locator)
-    finally:
-        await service.close()
-        if near is not None:
-            await near.db.close()
 
 
 def show(story: Story, console: Console) -> None:

@@ -12,6 +12,8 @@ from skyhold.kernel.types import Matching
 
 PARTY_MAX = 9
 SEGMENTS_MAX = 6
+PAGE_MAX = 500
+IDS_MAX = 100
 
 FLIGHT_ID = Matching(
     r"[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}",
@@ -106,3 +108,41 @@ class Hold(BaseModel):
     expires_in_s: int | None = Field(ge=0, le=86_400)
     segments: list[HeldSegment]
     total: WireMoney | None
+
+
+class Seats(BaseModel):
+    """Seats of one flight, in no particular order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flight_id: str
+    seats: list[str]
+
+
+class HoldFacts(BaseModel):
+    """How a hold stands and whether its seats are claimed for it: for whoever compares.
+
+    `status` is null for seats that are claimed for a hold nobody has. `over_s` says for how many
+    seconds the time of a hold that still stands as held has been up. The seats of a hold that is
+    held or confirmed are claimed, each of them, and no other hold has any: then `unclaimed` and
+    `surplus` are empty.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    hold_id: str
+    status: HoldStatus | None
+    age_s: int | None = Field(ge=0, description="Seconds since it was made")
+    over_s: int | None = Field(ge=0)
+    segments: list[Seats]
+    unclaimed: list[Seats] = Field(description="Seats that it has, and that nobody claims for it")
+    surplus: list[Seats] = Field(description="Seats claimed for it that it does not have")
+
+
+class HoldsPage(BaseModel):
+    """Holds in the order of their ids; `next` is the id to go on after, null at the end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: list[HoldFacts]
+    next: str | None

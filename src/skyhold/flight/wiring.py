@@ -27,6 +27,7 @@ from .jobs.sweep import sweeper
 from .models.tables import LEASES, OUTBOX
 from .services.backlog import Backlog
 from .services.holds import Holds
+from .services.inventory import Inventory
 from .services.news import News
 from .services.schedule import Schedule
 from .settings import FlightSettings
@@ -44,6 +45,7 @@ class FlightService:
     db: Database
     schedule: Schedule
     holds: Holds
+    inventory: Inventory
     bus: Bus | None
     lease: Lease
     jobs: tuple[Periodic, ...]
@@ -113,6 +115,7 @@ def wire(
         db=db,
         schedule=Schedule(db, clock, News(outbox, clock)),
         holds=holds,
+        inventory=Inventory(db, clock),
         bus=bus,
         lease=lease,
         jobs=tuple(jobs),

@@ -129,14 +129,15 @@ class Badge:
         self._clock = clock
         self._claims = claims
         self._token = ""
-        self._fresh_until = 0.0
+        self._issued_at = self._fresh_until = 0.0
 
     def __call__(self) -> str:
         """A token with at least half of its life left."""
         now = self._clock.now().timestamp()
-        if now >= self._fresh_until:
+        # Of the future: our clock was ahead and was set right. Nobody would take it until then.
+        if not self._issued_at <= now < self._fresh_until:
             self._token = self._tokens.issue(self._subject, **self._claims)
-            self._fresh_until = now + self._tokens.kind.ttl_s / 2
+            self._issued_at, self._fresh_until = now, now + self._tokens.kind.ttl_s / 2
         return self._token
 
 

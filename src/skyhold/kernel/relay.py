@@ -20,7 +20,8 @@ from structlog.contextvars import bound_contextvars
 
 from . import metrics, tracing
 from .clock import Clock
-from .db import Database
+from .db import Database, Tx
+from .failpoints import reach
 from .leases import Lease
 from .logging import get_logger
 from .messaging import Bus, Event
@@ -90,9 +91,16 @@ class Relay:
             self._in_trouble = False
             log.info("events.published_again")
         if a_round.confirmed:
-            ids = [event.id for event in a_round.confirmed]
-            await self.db.transact(lambda tx: self.outbox.mark_published(tx, ids, at))
+            await self._mark([event.id for event in a_round.confirmed], at)
         return len(a_round.confirmed)
+
+    async def _mark(self, ids: list[str], at: datetime) -> None:
+        async def mark(tx: Tx) -> None:
+            await self.outbox.mark_published(tx, ids, at)
+            reach("relay.in_mark")
+
+        await self.db.transact(mark)
+        reach("relay.marked")
 
     def _rests(self) -> list[str]:
         """The subjects whose turn has not come again yet."""
@@ -174,7 +182,10 @@ class _Round:
             tracing.span(f"publish {event.type}", "producer", **{"messaging.message.id": event.id}),
         ):
             try:
-                return await self._bus.publish(event)
+                reach("relay.before_publish")
+                confirmed = await self._bus.publish(event)
+                reach("relay.published")
             except Exception as error:  # noqa: BLE001 - it comes again, and is not told each time
                 log.debug("event.not_published", id=event.id, type=event.type, error=repr(error))
                 return False
+            return confirmed

@@ -6,13 +6,15 @@ an answer, a refusal, or Unknown; an answer that does not make sense counts as U
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
 from skyhold.booking.errors import FlightRefusal
-from skyhold.contracts.holds import Hold, HoldStatus, HoldWanted
+from skyhold.contracts.holds import Hold, HoldFacts, HoldsPage, HoldStatus, HoldWanted
 from skyhold.kernel.client import Reply, ServiceClient, Unknown
 from skyhold.kernel.logging import get_logger
 
@@ -89,6 +91,29 @@ class Flights:
             return None
         return _hold(reply, hold_id)
 
+    async def page(self, after: str | None, limit: int) -> HoldsPage:
+        """Our holds in the order of their ids, with claims of no hold among them. Raises Unknown.
+
+        One that the flight service does not show on any page, it does not have.
+        """
+        query = {"limit": limit} | ({} if after is None else {"after": after})
+        return _page(await self._call("GET", f"/api/v1/holds?{urlencode(query)}"))
+
+    async def facts(self, hold_ids: Collection[str]) -> dict[str, HoldFacts]:
+        """What there is of these holds, at one moment. Raises Unknown."""
+        query = urlencode([("id", hold_id) for hold_id in hold_ids])
+        page = _page(await self._call("GET", f"/api/v1/holds?{query}"))
+        return {facts.hold_id: facts for facts in page.data}
+
+    async def mend(self, hold_id: str) -> None:
+        """Let the claims be what the hold says.
+
+        Raises FlightRefusal when there is no such hold, or its seats are another's; Unknown.
+        """
+        reply = await self._call("PUT", f"{_path(hold_id)}/claims")
+        if reply.status in REFUSALS:
+            raise _refusal(reply)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close()
@@ -131,6 +156,17 @@ def _hold(reply: Reply, hold_id: str) -> Hold:
         msg = "another hold"
         raise Unknown(msg)
     return hold
+
+
+def _page(reply: Reply) -> HoldsPage:
+    if reply.status != HTTPStatus.OK:
+        msg = f"status {reply.status}"
+        raise Unknown(msg)
+    try:
+        return HoldsPage.model_validate(reply.body)
+    except ValidationError as error:
+        msg = "a page of holds that is none"
+        raise Unknown(msg) from error
 
 
 def _refusal(reply: Reply) -> FlightRefusal:

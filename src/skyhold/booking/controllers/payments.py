@@ -17,7 +17,7 @@ from skyhold.booking.errors import (
     PaymentInProgress,
 )
 from skyhold.booking.schemas.bookings import IdempotencyKey
-from skyhold.booking.schemas.payments import NewPayment, PaidOut, status_of
+from skyhold.booking.schemas.payments import RETRY_AFTER_S, NewPayment, PaidOut, status_of
 from skyhold.booking.services.pay import Cashier
 from skyhold.kernel.auth import InvalidToken
 from skyhold.kernel.errors import BadRequest, Unauthorized, Unprocessable
@@ -58,7 +58,18 @@ Till = Annotated[Cashier, Depends(cashier_of)]
     )
     | {
         200: {"model": PaidOut, "description": "It was paid before"},
-        202: {"model": PaidOut, "description": "The provider has not answered yet; look again"},
+        202: {
+            "model": PaidOut,
+            "description": "Not paid yet. With `next_action` the payer has something to do first, "
+            "such as to approve it with the bank; without, the provider has not answered. Look "
+            "again: at the booking, or by repeating this under the same Idempotency-Key",
+            "headers": {
+                "Retry-After": {
+                    "description": "In how many seconds to look again",
+                    "schema": {"type": "integer"},
+                }
+            },
+        },
     },
 )
 async def pay(
@@ -72,4 +83,6 @@ async def pay(
     """201: paid, and the booking is confirmed. The amount is the booking's, not the caller's."""
     paid = await till.pay(person.user_id, body.wish(), idempotency_key)
     response.status_code = status_of(paid)
+    if not paid.settled:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return PaidOut.answer(paid, await bookings.get(person.user_id, paid.booking.id))

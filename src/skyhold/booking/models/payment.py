@@ -38,19 +38,35 @@ NEXT: Mapping[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.CAPTURE_DUE: frozenset({PaymentStatus.CAPTURED, PaymentStatus.VOID_DUE}),
     PaymentStatus.CAPTURED: frozenset({PaymentStatus.REFUND_DUE}),
     PaymentStatus.VOID_DUE: frozenset({PaymentStatus.VOIDED, PaymentStatus.REFUND_DUE}),
-    PaymentStatus.VOIDED: frozenset(),
+    # Both rest, unless the provider has had another word since: an authorisation that succeeded
+    # after all, a refund that came back. Then the money is given back again.
+    PaymentStatus.VOIDED: frozenset({PaymentStatus.VOID_DUE}),
     PaymentStatus.REFUND_DUE: frozenset({PaymentStatus.REFUNDED}),
-    PaymentStatus.REFUNDED: frozenset(),
+    PaymentStatus.REFUNDED: frozenset({PaymentStatus.REFUND_DUE}),
 }
 # What can be in a row without a next look by the driver.
 AT_REST = frozenset({PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED})
 
 
 @dataclass(frozen=True, slots=True)
+class NextAction:
+    """What the payer must do before the provider goes on.
+
+    `redirect`: open `url`. `use_sdk`: hand `client_secret` to the provider's library for browsers.
+    """
+
+    kind: str
+    url: str | None
+    client_secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
     """One attempt, under an id that the provider knows too.
 
-    `token` is the provider's, kept until the attempt is at rest so that a crash can be recovered.
+    `token` is the provider's, kept until the attempt is at rest so that a crash can be recovered;
+    `reference` is the provider's own id for the attempt, once heard; `next_action` is there while
+    the payer has something to do.
     """
 
     id: str
@@ -65,6 +81,9 @@ class Payment:
     due_at: datetime | None
     attempts: int
     created_at: datetime
+    reference: str | None = None
+    next_action: NextAction | None = None
+    ver: int = 1
 
     @property
     def refund(self) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, literal, select, tuple_, update
+from sqlalchemy import Row, Select, case, insert, literal, select, tuple_, update
 
 from skyhold.booking.models.booking import (
     NEXT,
@@ -234,12 +234,28 @@ async def touch(tx: Tx, booking_id: str) -> None:
     await tx.run(update(BookingRow).where(_id(booking_id)).values(ver=BookingRow.ver + 1))
 
 
-async def postpone(tx: Tx, booking_id: str, ver: int, *, due_at: datetime) -> bool:
+async def postpone(
+    tx: Tx, booking_id: str, ver: int, *, due_at: datetime, failed: bool = True
+) -> bool:
     """Look again at `due_at`, unless the booking has changed since `ver`."""
     moved = await tx.run(
         update(BookingRow)
         .where(_id(booking_id), BookingRow.ver == ver)
-        .values(due_at=due_at, attempts=BookingRow.attempts + 1)
+        .values(due_at=due_at, attempts=BookingRow.attempts + 1 if failed else 0)
+    )
+    return moved == 1
+
+
+async def hasten(tx: Tx, booking_id: str, payment_id: str, *, now: datetime) -> bool:
+    """Look now rather than later at a booking that is being paid by this payment.
+
+    By its new version, a step under way that comes to nothing does not put it off again.
+    """
+    sooner = case((BookingRow.due_at > now, literal(now, Instant)), else_=BookingRow.due_at)
+    moved = await tx.run(
+        update(BookingRow)
+        .where(_id(booking_id), BookingRow.active_payment_id == payment_id)
+        .values(due_at=sooner, ver=BookingRow.ver + 1)
     )
     return moved == 1
 

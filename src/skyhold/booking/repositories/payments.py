@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, case, insert, literal, select, update
 
-from skyhold.booking.models.payment import AT_REST, NEXT, Failure, Payment, PaymentStatus
+from skyhold.booking.models.payment import (
+    AT_REST,
+    NEXT,
+    Failure,
+    NextAction,
+    Payment,
+    PaymentStatus,
+)
 from skyhold.booking.models.tables import PaymentRow
+from skyhold.kernel.columns import Instant
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
 
@@ -100,17 +109,24 @@ async def move(
     *,
     due_at: datetime,
     failure: Failure | None = None,
+    reference: str | None = None,
 ) -> bool:
-    """Compare and set. Of all concurrent callers exactly one gets True."""
+    """Compare and set. Of all concurrent callers exactly one gets True.
+
+    `reference` is the provider's own id, where its answer has told us.
+    """
     assert new in NEXT[old], f"{old} -> {new}"
     values: dict[str, Any] = {
         "status": new,
         "due_at": None if new in AT_REST else due_at,
         "attempts": 0,
+        "next_action": None,
         "ver": PaymentRow.ver + 1,
     }
     if failure is not None:
         values["failure"] = failure
+    if reference is not None:
+        values["provider_ref"] = reference
     if new in AT_REST:
         values["token"] = ""  # nothing will ever be authorised with it again
     moved = await tx.run(
@@ -121,11 +137,39 @@ async def move(
     return moved == 1
 
 
-async def postpone(tx: Tx, payment: Payment, *, due_at: datetime) -> bool:
-    """Look again at `due_at`, unless the attempt has moved on meanwhile."""
+async def hear(tx: Tx, payment: Payment) -> bool:
+    """Note the reference and the next action of an attempt, which stays where it is."""
     moved = await tx.run(
         update(PaymentRow)
         .where(PaymentRow.id == payment.id, PaymentRow.status == payment.status)
+        .values(
+            provider_ref=payment.reference,
+            next_action=None if payment.next_action is None else asdict(payment.next_action),
+            ver=PaymentRow.ver + 1,
+        )
+    )
+    return moved == 1
+
+
+async def hasten(tx: Tx, payment: Payment, *, now: datetime) -> bool:
+    """Look at it now rather than later, unless it has moved on meanwhile.
+
+    By its new version, a step under way that comes to nothing does not put it off again.
+    """
+    sooner = case((PaymentRow.due_at > now, literal(now, Instant)), else_=PaymentRow.due_at)
+    moved = await tx.run(
+        update(PaymentRow)
+        .where(PaymentRow.id == payment.id, PaymentRow.status == payment.status)
+        .values(due_at=sooner, ver=PaymentRow.ver + 1)
+    )
+    return moved == 1
+
+
+async def postpone(tx: Tx, payment: Payment, *, due_at: datetime) -> bool:
+    """Look again at `due_at`, unless the attempt has changed since it was read."""
+    moved = await tx.run(
+        update(PaymentRow)
+        .where(PaymentRow.id == payment.id, PaymentRow.ver == payment.ver)
         .values(due_at=due_at, attempts=PaymentRow.attempts + 1, ver=PaymentRow.ver + 1)
     )
     return moved == 1
@@ -155,6 +199,9 @@ def _payment(row: Row[Any]) -> Payment:
         due_at=row.due_at,
         attempts=row.attempts,
         created_at=row.created_at,
+        reference=row.provider_ref,
+        next_action=None if row.next_action is None else NextAction(**row.next_action),
+        ver=row.ver,
     )
 
 
@@ -172,6 +219,7 @@ def _values(payment: Payment) -> dict[str, Any]:
         "token": payment.token,
         "due_at": payment.due_at,
         "attempts": payment.attempts,
-        "ver": 1,
+        "ver": payment.ver,
         "created_at": payment.created_at,
+        "provider_ref": payment.reference,
     }

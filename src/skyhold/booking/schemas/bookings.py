@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from fastapi import Header, Query
@@ -11,7 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PastDate, mo
 
 from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType, Position
 from skyhold.booking.models.change import Change, ChangeKind, Times
-from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.services.book import Order
 from skyhold.booking.services.bookings import View
 from skyhold.contracts.holds import (
@@ -28,6 +26,7 @@ from skyhold.kernel.ids import digest
 from skyhold.kernel.money import WireMoney
 from skyhold.kernel.types import Matching
 
+from .payment_out import PaymentOut
 from .users import Line
 
 _Key = Annotated[
@@ -145,49 +144,6 @@ class PassengerOut(BaseModel):
     family_name: str
     type: PassengerType
     born_on: date | None
-
-
-class RefundOut(BaseModel):
-    """Money that is given back: `due` until the provider has done it."""
-
-    status: Literal["due", "succeeded"]
-    amount: WireMoney
-
-
-class PublicPaymentStatus(StrEnum):
-    """Where a payment stands, as a customer needs to know it."""
-
-    CREATED = "created"
-    AUTHORIZED = "authorized"
-    CAPTURE_DUE = "capture_due"
-    CAPTURED = "captured"
-    VOID_DUE = "void_due"
-    VOIDED = "voided"
-
-
-class PaymentOut(BaseModel):
-    """The last attempt to pay, and its refund."""
-
-    id: str
-    status: PublicPaymentStatus
-    amount: WireMoney
-    failure: Failure | None = Field(description="Why it did not pay for the booking")
-    refund: RefundOut | None
-
-    @classmethod
-    def of(cls, payment: Payment) -> PaymentOut:
-        """The public form of a payment: a refund is told beside it, not instead of it."""
-        amount = WireMoney.of(payment.amount)
-        refunded = payment.status in {PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED}
-        status = PaymentStatus.CAPTURED if refunded else payment.status
-        refund = RefundOut(status=payment.refund, amount=amount) if payment.refund else None  # type: ignore[arg-type]
-        return cls(
-            id=payment.id,
-            status=PublicPaymentStatus(status),
-            amount=amount,
-            failure=payment.failure,
-            refund=refund,
-        )
 
 
 class SegmentOut(BaseModel):

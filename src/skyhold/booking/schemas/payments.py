@@ -14,7 +14,8 @@ from skyhold.booking.services.pay import Paid, Wish
 from skyhold.kernel.ids import UUID
 from skyhold.kernel.types import Matching
 
-from .bookings import BookingOut, PaymentOut
+from .bookings import BookingOut
+from .payment_out import PaymentOut
 
 # A card number is 13 to 19 digits (ISO/IEC 7812), often written in groups. Only a value that is
 # nothing else counts: a long id may well have a run of digits that pass the check.
@@ -55,6 +56,9 @@ class PaidOut(PaymentOut):
         """The public form of a payment and its booking."""
         payment = PaymentOut.of(paid.payment)
         return cls(**dict(payment), booking=BookingOut.of(view))
+
+
+RETRY_AFTER_S = 2
 
 
 def status_of(paid: Paid) -> int:

@@ -11,31 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from skyhold.booking import metrics
-from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
-from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState
-from skyhold.booking.metrics import PaymentOutcome
+from skyhold.booking.clients.flights import Flights
 from skyhold.booking.models.booking import Booking, BookingStatus, Step, next_step
-from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
+from skyhold.booking.models.payment import Payment
 from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, LostRace, Tx
+from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.errors import Unavailable
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.logging import get_logger
 
+from .collect import Collector
 from .events import Chronicle, Happened
-from .patience import SET_ASIDE, about, answered_within, later, report
+from .patience import SET_ASIDE, about, later, next_look, report
 from .settle import Settler
 
 log = get_logger(__name__)
 
 STEPS_MAX = 8
 PAYING_BACKOFF_MAX_S = 15
-
-# What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
-# captured already.
-RESERVED = frozenset({ProviderState.AUTHORIZED, ProviderState.CAPTURED})
-REFUSED = frozenset({ProviderState.DECLINED, ProviderState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +39,10 @@ class Driver:
 
     db: Database
     flights: Flights
-    provider: PaymentProvider
     chronicle: Chronicle
     clock: Clock
+    collector: Collector
     settler: Settler
-    provider_timeout_s: float
-    give_up_after_s: int
 
     async def settle(self, booking_id: str) -> None:
         """Advance a booking, and what is owed for it, until it rests or someone must be awaited."""
@@ -86,11 +79,10 @@ class Driver:
                 await self._postpone_booking(booking, payment, "none", puzzle)
             return False
         try:
-            await self._take(step, booking, payment)
+            return await self._take(step, booking, payment)
         except Exception as error:  # noqa: BLE001 - whatever it was, the row must not come first again
             await self._postpone_booking(booking, payment, step, error)
             return False
-        return True
 
     async def _next(
         self, booking_id: str, now: datetime
@@ -102,10 +94,11 @@ class Driver:
                 return None, None, None
             active = booking.active_payment_id
             payment = None if active is None else await payments.by_id(tx, active)
-        step = next_step(booking, payment, now, give_up_after_s=self.give_up_after_s)
+        step = next_step(booking, payment, now, give_up_after_s=self.collector.give_up_after_s)
         return booking, payment, step
 
-    async def _take(self, step: Step, booking: Booking, payment: Payment | None) -> None:
+    async def _take(self, step: Step, booking: Booking, payment: Payment | None) -> bool:
+        """Take this step; False when there is nothing to do after it before somebody else acts."""
         if step is Step.EXPIRE:
             await self._expire(booking)
         elif step is Step.RELEASE:
@@ -114,13 +107,14 @@ class Driver:
             assert payment is not None, f"{step} without a payment"
             match step:
                 case Step.AUTHORISE:
-                    await self._authorise(booking, payment)
+                    return await self.collector.authorise(booking, payment)
                 case Step.GIVE_UP:
-                    await self._give_up(booking, payment)
+                    await self.collector.give_up(booking, payment)
                 case Step.CONFIRM_SEATS:
-                    await self._confirm_seats(booking, payment)
+                    await self.collector.confirm_seats(booking, payment)
                 case Step.CAPTURE:
-                    await self._capture(booking, payment)
+                    await self.collector.capture(booking, payment)
+        return True
 
     async def _expire(self, booking: Booking) -> None:
         now = self.clock.now()
@@ -129,112 +123,27 @@ class Driver:
             moved = await bookings.expire(tx, booking.id, now=now)
             if moved:
                 await self.chronicle.tell(tx, booking.id, Happened.EXPIRED)
+            reach("expire.in_expire")
             return moved
 
         if await self.db.transact(expire):
+            reach("expire.expired")
             metrics.moved(BookingStatus.HELD, BookingStatus.EXPIRED)
             log.info("booking.expired")
 
     async def _release(self, booking: Booking) -> None:
         # A booking that has ended can never be paid any more, so its seats go back even when the
         # hold was confirmed.
+        reach("release.before_release")
         await self.flights.cancel(booking.id)
-        await self.db.transact(lambda tx: bookings.close_hold(tx, booking.id))
+        reach("release.released")
 
-    async def _authorise(self, booking: Booking, payment: Payment) -> None:
-        async with answered_within(self.provider_timeout_s):
-            state = await self.provider.authorise(payment.id, payment.amount, payment.token)
-        if state in RESERVED:
-            await self._move_payment(booking, payment, PaymentStatus.AUTHORIZED)
-        elif state in REFUSED:
-            await self._fail(booking, payment, Failure.DECLINED, BookingStatus.HELD)
-        else:
-            msg = f"the provider says {state} to an authorisation"
-            raise Unknown(msg)
+        async def close(tx: Tx) -> None:
+            await bookings.close_hold(tx, booking.id)
+            reach("release.in_close")
 
-    async def _confirm_seats(self, booking: Booking, payment: Payment) -> None:
-        try:
-            await self.flights.confirm(booking.id)
-        except HoldGone:
-            await self._fail(booking, payment, Failure.SEATS_GONE, BookingStatus.EXPIRED)
-        else:
-            await self._move_payment(booking, payment, PaymentStatus.CAPTURE_DUE)
-
-    async def _capture(self, booking: Booking, payment: Payment) -> None:
-        async with answered_within(self.provider_timeout_s):
-            state = await self.provider.capture(payment.id)
-        if state is ProviderState.CAPTURED:
-            await self._succeed(booking, payment)
-        elif state in REFUSED | {ProviderState.CAPTURE_REFUSED}:
-            await self._fail(booking, payment, Failure.CAPTURE_REFUSED, BookingStatus.CANCELLED)
-        else:
-            msg = f"the provider says {state} to a capture"
-            raise Unknown(msg)
-
-    async def _give_up(self, booking: Booking, payment: Payment) -> None:
-        """The authorisation never answered.
-
-        The flight service is the arbiter: once the seats are back, nothing can be captured for
-        them any more.
-        """
-        try:
-            await self.flights.release(booking.id)
-        except HoldIsConfirmed as error:
-            msg = "the seats are confirmed although the payment was never authorised"
-            raise Unknown(msg) from error
-        await self._fail(booking, payment, Failure.NO_ANSWER, BookingStatus.EXPIRED)
-
-    async def _succeed(self, booking: Booking, payment: Payment) -> None:
-        now = self.clock.now()
-
-        async def succeed(tx: Tx) -> bool:
-            if not await payments.move(
-                tx, payment.id, PaymentStatus.CAPTURE_DUE, PaymentStatus.CAPTURED, due_at=now
-            ):
-                return False
-            confirmed = BookingStatus.CONFIRMED
-            if not await bookings.stop_paying(tx, booking.id, payment.id, confirmed, due_at=None):
-                raise LostRace
-            await self.chronicle.tell(tx, booking.id, Happened.CONFIRMED)
-            return True
-
-        if await self.db.transact(succeed):
-            metrics.moved(BookingStatus.PAYING, BookingStatus.CONFIRMED)
-            metrics.payment(PaymentOutcome.CAPTURED)
-            log.info("booking.confirmed", payment_id=payment.id)
-
-    async def _fail(
-        self, booking: Booking, payment: Payment, why: Failure, new: BookingStatus
-    ) -> None:
-        """This attempt has ended: void it, and take the booking where that leaves it."""
-        now = self.clock.now()
-        # Held again, the booking waits for its deadline; ended, for its seats to be given back.
-        due_at = booking.payment_required_by if new is BookingStatus.HELD else now
-
-        async def fail(tx: Tx) -> bool:
-            if not await payments.move(
-                tx, payment.id, payment.status, PaymentStatus.VOID_DUE, due_at=now, failure=why
-            ):
-                return False
-            if not await bookings.stop_paying(tx, booking.id, payment.id, new, due_at=due_at):
-                raise LostRace
-            await self.chronicle.tell(tx, booking.id, _TOLD[new])
-            return True
-
-        if await self.db.transact(fail):
-            metrics.moved(BookingStatus.PAYING, new)
-            metrics.payment(why)
-            log.info("payment.failed", payment_id=payment.id, why=why)
-
-    async def _move_payment(self, booking: Booking, payment: Payment, new: PaymentStatus) -> None:
-        """The payment is one step further, and patience with the next one begins anew."""
-        now = self.clock.now()
-
-        async def move(tx: Tx) -> None:
-            if await payments.move(tx, payment.id, payment.status, new, due_at=now):
-                await bookings.forget_attempts(tx, booking.id)
-
-        await self.db.transact(move)
+        await self.db.transact(close)
+        reach("release.closed")
 
     async def _postpone_booking(
         self, booking: Booking, payment: Payment | None, step: str, error: Exception
@@ -247,15 +156,11 @@ class Driver:
             # authorisation that does not answer is given up when its time is over, not later.
             due_at = min(due_at, now + timedelta(seconds=PAYING_BACKOFF_MAX_S))
             if step == Step.AUTHORISE:
-                give_up_at = booking.payment_required_by + timedelta(seconds=self.give_up_after_s)
-                due_at = min(due_at, max(give_up_at, now + timedelta(seconds=1)))
-        await self.db.transact(
-            lambda tx: bookings.postpone(tx, booking.id, booking.ver, due_at=due_at)
-        )
+                due_at = next_look(now, due_at - now, self.collector.gives_up_at(booking))
 
+        async def postpone(tx: Tx) -> None:
+            await bookings.postpone(tx, booking.id, booking.ver, due_at=due_at)
+            reach("pay.in_postpone")
 
-_TOLD = {
-    BookingStatus.HELD: Happened.PAYMENT_DECLINED,
-    BookingStatus.EXPIRED: Happened.EXPIRED,
-    BookingStatus.CANCELLED: Happened.CANCELLED,
-}
+        await self.db.transact(postpone)
+        reach("pay.postponed")

@@ -24,6 +24,7 @@ from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import NotTried, Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Dangling, Database, Duplicate, OutcomeUnknown, Tx
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney
@@ -138,7 +139,9 @@ class Booker:
         # The deadline is counted from before the call: however long the answer takes, or this
         # process sleeps, the hold outlives what we promise.
         called_at = self._clock.now()
+        reach("book.before_hold")
         hold = await self._hold(booking_id, order, key)
+        reach("book.held")
         assert hold.expires_in_s is not None, "the client refuses any other answer"
         left_s = min(hold.expires_in_s, self._hold_ttl_s)  # never more than was asked for
         deadline = called_at + timedelta(seconds=left_s) - self._grace
@@ -205,8 +208,10 @@ class Booker:
             await bookings.add(tx, made)
             await flight_changes.wake(tx, flights, self._clock.now())
             await self._chronicle.tell_of(tx, batch, Happened.HELD)
+            reach("book.in_record")
 
         await self._db.transact(record)
+        reach("book.recorded")
         return [None] * len(batch)
 
     def _let_go(self, booking_id: str, key: str | None) -> None:
@@ -217,7 +222,12 @@ class Booker:
         touches a hold that was confirmed after all.
         """
         if key is None:
-            self._background.spawn(self._flights.release(booking_id), name="let_go")
+            self._background.spawn(self._give_back(booking_id), name="let_go")
+
+    async def _give_back(self, booking_id: str) -> None:
+        reach("book.before_give_back")
+        await self._flights.release(booking_id)
+        reach("book.given_back")
 
     async def _under_key(self, user_id: str, key: str, order: Order) -> Booked | None:
         async with self._db.read() as tx:

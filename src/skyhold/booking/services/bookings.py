@@ -15,7 +15,8 @@ from skyhold.booking.models.booking import Booking, BookingStatus, Position
 from skyhold.booking.models.payment import Payment
 from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database
+from skyhold.kernel.db import Database, Tx
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.logging import get_logger
 
 from .advance import Driver
@@ -106,4 +107,11 @@ class Bookings:
         """One row, one winner: False when the booking has moved on meanwhile."""
         now = self._clock.now()
 
-        return await self._db.transact(lambda tx: call_off(tx, booking, self._chronicle, now))
+        async def cancel(tx: Tx) -> bool:
+            called_off = await call_off(tx, booking, self._chronicle, now)
+            reach("cancel.in_cancel")
+            return called_off
+
+        called_off = await self._db.transact(cancel)
+        reach("cancel.cancelled")
+        return called_off

@@ -18,6 +18,7 @@ from skyhold.contracts.queues import FLIGHT_CHANGES
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.errors import Unavailable
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Event
@@ -55,9 +56,12 @@ class FlightChanges:
         async def note(tx: Tx) -> bool:
             if not await self.inbox.take(tx, FLIGHT_CHANGES.queue, event):
                 return False
-            return await flight_changes.note(tx, news)
+            noted = await flight_changes.note(tx, news)
+            reach("change.in_note")
+            return noted
 
         if await self.db.transact(note):
+            reach("change.noted")
             log.info("flight.change_noted", flight_id=news.flight_id, kind=news.kind)
         else:
             consumed(FLIGHT_CHANGES.queue, "repeated")
@@ -78,18 +82,21 @@ class FlightChanges:
             return False
 
     async def _apply(self, news: FlightChange) -> bool:
+        # Before any reading: once it is late enough, no transaction is open any more that began
+        # before the change was there, so whoever is recorded by one is seen below.
+        now = self.clock.now()
         told, puzzles = await self._tell_all(news)
         if told:
             return True
-        now = self.clock.now()
         if puzzles:
             log.error("flight.change_stuck", flight_id=news.flight_id, bookings=puzzles)
             await self._look_again(news, later(now, news.attempts), attempts=news.attempts + 1)
             return False
+        # In one query: a booking that stops being paid between two would be in neither.
         async with self.db.read() as tx:
-            paying = await flight_changes.unaware(tx, news, [BookingStatus.PAYING], 1)
+            left = await flight_changes.unaware(tx, news, _NOT_ENDED, 1)
         settled_at = news.received_at + timedelta(seconds=SETTLE_S)
-        if paying:
+        if left:
             due_at: datetime | None = now + timedelta(seconds=PAYING_PAUSE_S)
         else:
             # A booking that was on its way when the change came in may be still.
@@ -139,9 +146,11 @@ class FlightChanges:
                 raise _Moved
             if change is not None:
                 await self._change(tx, booking, change, now)
+            reach("change.in_tell")
 
         try:
             await self.db.transact(tell)
+            reach("change.told")
         except _Moved:
             return False
         if change is not None:
@@ -161,11 +170,15 @@ class FlightChanges:
     async def _look_again(
         self, news: FlightChange, due_at: datetime | None, *, attempts: int
     ) -> None:
-        await self.db.transact(
-            lambda tx: flight_changes.look_again(tx, news, due_at, attempts=attempts)
-        )
+        async def look_again(tx: Tx) -> None:
+            await flight_changes.look_again(tx, news, due_at, attempts=attempts)
+            reach("change.in_look_again")
+
+        await self.db.transact(look_again)
+        reach("change.looked_again")
 
 
+_NOT_ENDED = (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.CONFIRMED)
 _TOLD_AT_ONCE = {
     ChangeKind.CANCELLED: (BookingStatus.HELD, BookingStatus.CONFIRMED),
     ChangeKind.RESCHEDULED: (BookingStatus.HELD, BookingStatus.PAYING, BookingStatus.CONFIRMED),

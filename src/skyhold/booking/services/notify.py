@@ -11,7 +11,8 @@ from skyhold.booking.metrics import MailOutcome
 from skyhold.booking.repositories import bookings, payments, users
 from skyhold.contracts.queues import NOTIFICATIONS
 from skyhold.kernel.client import Unknown
-from skyhold.kernel.db import Database, ReadTx
+from skyhold.kernel.db import Database, ReadTx, Tx
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Event
@@ -57,14 +58,16 @@ class Notifier:
             log.info("mail.skipped", booking_id=event.subject, type=event.type, why=why)
             return
         await self._send(news)
-        await self.db.transact(lambda tx: self.inbox.take(tx, _consumer(event), event))
+        await self._note(event)
 
     async def _send(self, news: News) -> None:
         what = {"booking_id": news.booking.id, "type": news.event.type}
         try:
             # In a thread: the first letter reads templates and airports.
             letter = await asyncio.to_thread(self.letters.compose, news)
+            reach("letter.before_send")
             await self.mailer.send(letter)
+            reach("letter.sent")
         except Unknown as error:
             metrics.email(MailOutcome.POSTPONED)
             log.warning("mail.postponed", error=str(error), **what)
@@ -75,6 +78,14 @@ class Notifier:
         else:
             metrics.email(MailOutcome.SENT)
             log.info("mail.sent", **what)
+
+    async def _note(self, event: Event) -> None:
+        async def note(tx: Tx) -> None:
+            await self.inbox.take(tx, _consumer(event), event)
+            reach("letter.in_note")
+
+        await self.db.transact(note)
+        reach("letter.noted")
 
 
 async def _news(tx: ReadTx, event: Event) -> News | None:

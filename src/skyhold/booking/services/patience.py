@@ -28,6 +28,11 @@ def later(now: datetime, attempts: int) -> datetime:
     return now + timedelta(seconds=min(BACKOFF_MAX_S, 2 ** min(attempts, 12)))
 
 
+def next_look(now: datetime, pause: timedelta, give_up_at: datetime) -> datetime:
+    """When to look again after a pause: not later than it is time to give up, if that is ahead."""
+    return min(now + pause, max(give_up_at, now + timedelta(seconds=1)))
+
+
 @asynccontextmanager
 async def answered_within(timeout_s: float) -> AsyncIterator[None]:
     """Wait for the provider only so long; then nobody knows."""

@@ -21,6 +21,7 @@ from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Duplicate, Tx
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import digest, new_id
 from skyhold.kernel.logging import get_logger
 
@@ -128,8 +129,10 @@ class Cashier:
             await payments.add(tx, payment)
             if not await bookings.start_paying(tx, booking.id, payment.id, now=now, due_at=due_at):
                 raise _NotStarted
+            reach("pay.in_start")
 
         await self._db.transact(start)
+        reach("pay.started")
 
     async def _lost(self, user_id: str, booking_id: str) -> Paid:
         """Someone or something was quicker: answer by what the booking has become."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skyhold.booking import metrics
-from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState
+from skyhold.booking.clients.payments.port import Charge, PaymentProvider, ProviderState
 from skyhold.booking.metrics import PaymentOutcome, RefundOutcome
 from skyhold.booking.models.payment import Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
@@ -13,6 +13,7 @@ from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.errors import Unavailable
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.logging import get_logger
 
 from .events import Chronicle, Happened
@@ -60,28 +61,44 @@ class Settler:
                 case _:
                     return False
         except Exception as error:  # noqa: BLE001 - whatever it was, the row must not come first again
-            report("payment", payment.id, payment.attempts, payment.status, error)
-            due_at = later(self.clock.now(), payment.attempts)
-            await self.db.transact(lambda tx: payments.postpone(tx, payment, due_at=due_at))
+            await self._postpone(payment, error)
             return False
         return True
 
+    async def _postpone(self, payment: Payment, error: Exception) -> None:
+        report("payment", payment.id, payment.attempts, payment.status, error)
+        due_at = later(self.clock.now(), payment.attempts)
+
+        async def postpone(tx: Tx) -> None:
+            await payments.postpone(tx, payment, due_at=due_at)
+            reach("settle.in_postpone")
+
+        await self.db.transact(postpone)
+        reach("settle.postponed")
+
     async def _void(self, payment: Payment) -> None:
         async with answered_within(self.provider_timeout_s):
-            state = await self.provider.cancel(payment.id)
+            reach("void.before_cancel")
+            answer = await self.provider.cancel(Charge.of(payment))
+            reach("void.cancel_answered")
         now = self.clock.now()
-        if state is ProviderState.CAPTURED:
+        if answer.state is ProviderState.CAPTURED:
             log.warning("payment.captured_late", payment_id=payment.id)
             new = PaymentStatus.REFUND_DUE
-        elif state in {ProviderState.CANCELLED, ProviderState.REFUNDED}:
+        elif answer.state in {ProviderState.CANCELLED, ProviderState.REFUNDED}:
             new = PaymentStatus.VOIDED
         else:
-            msg = f"the provider says {state} to a cancellation"
+            msg = f"the provider says {answer.state} to a cancellation"
             raise Unknown(msg)
-        moved = await self.db.transact(
-            lambda tx: payments.move(tx, payment.id, PaymentStatus.VOID_DUE, new, due_at=now)
-        )
-        if moved:
+        old, heard = PaymentStatus.VOID_DUE, answer.reference
+
+        async def void(tx: Tx) -> bool:
+            moved = await payments.move(tx, payment.id, old, new, due_at=now, reference=heard)
+            reach("void.in_void")
+            return moved
+
+        if await self.db.transact(void):
+            reach("void.voided")
             late = new is PaymentStatus.REFUND_DUE
             metrics.payment(PaymentOutcome.CAPTURED_LATE if late else PaymentOutcome.VOIDED)
             if late:
@@ -89,9 +106,12 @@ class Settler:
 
     async def _refund(self, payment: Payment) -> None:
         async with answered_within(self.provider_timeout_s):
-            state = await self.provider.refund(payment.id)
-        if state is not ProviderState.REFUNDED:
-            msg = f"the provider says {state} to a refund"
+            reach("refund.before_refund")
+            answer = await self.provider.refund(Charge.of(payment))
+            reach("refund.refund_answered")
+        if answer.state is not ProviderState.REFUNDED:
+            # CAPTURED is a refund that has failed or is under way: owed still, so asked for again.
+            msg = f"the provider says {answer.state} to a refund"
             raise Unknown(msg)
         now = self.clock.now()
 
@@ -102,8 +122,10 @@ class Settler:
             if moved:
                 await bookings.touch(tx, payment.booking_id)
                 await self.chronicle.tell(tx, payment.booking_id, Happened.PAYMENT_REFUNDED)
+            reach("refund.in_refund")
             return moved
 
         if await self.db.transact(refunded):
+            reach("refund.refunded")
             metrics.refund(RefundOutcome.REFUNDED)
             log.info("payment.refunded", payment_id=payment.id)

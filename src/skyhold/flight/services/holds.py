@@ -24,6 +24,7 @@ from skyhold.flight.repositories import holds, schedule
 from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import digest
 from skyhold.kernel.logging import get_logger
 
@@ -116,9 +117,11 @@ class Holds:
                 await holds.carry_out(tx, ledger)
             except Duplicate as error:
                 raise LostRace from error
+            reach("flight.in_decide")
             return ledger, decisions
 
         ledger, decisions = await self._db.transact(decide)
+        reach("flight.decided")
         metrics.decided(ledger, decisions)
         return decisions
 

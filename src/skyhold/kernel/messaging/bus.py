@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 from skyhold.kernel import metrics, tracing
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.errors import Unavailable
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import new_id
 from skyhold.kernel.logging import get_logger
 
@@ -181,7 +182,9 @@ async def hand_over(event: Event, queue: str, handler: Handler) -> None:
             tracing.continue_from(event.traceparent),
             tracing.span(f"process {event.type}", "consumer", **attributes),
         ):
+            reach("consume.received")
             await handler(event)
+            reach("consume.handled")
     except Exception:
         metrics.consumed(queue, "failed")
         raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from faststream.rabbit import RabbitMessage
 
+from skyhold.kernel.failpoints import reach
 from skyhold.kernel.logging import get_logger
 
 from .bus import Event, Handler, Trouble, hand_over, in_course_of
@@ -90,10 +91,13 @@ class Hands:
                 lane.sent_back += 1
             else:
                 _note_dead(event, queue)
+            reach("consume.before_send_back")
             await _answer(message.nack(requeue=True))
+            reach("consume.sent_back")
         else:
             self._trouble.took(queue)
             await _answer(message.ack())
+            reach("consume.acknowledged")
 
     async def closes_within(self, pause_s: float) -> bool:
         """Wait so long, or until it is closing; then True."""

@@ -1,179 +1,184 @@
-"""The sandbox provider: no money, but everything else a provider does, in a ledger of its own.
+"""The sandbox provider, as the booking service sees it: its ledger inside, or a process elsewhere.
 
-The token decides what happens:
-
-    tok_visa             authorised, then captured
-    tok_declined         declined
-    tok_capture_refused  authorised, then the capture is refused
-    tok_slow             as tok_visa, but the answer to the authorisation takes some seconds
-    tok_never            the authorisation never answers
-
-Any other token is declined. The ledger is a SQLite file, so it survives a restart and can be
-shared by several processes, as a real provider is.
+What its tokens do stands in skyhold.sandbox.ledger.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
-from sqlalchemy import BigInteger, insert, select, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-from skyhold.kernel.client import Unknown
-from skyhold.kernel.clock import Clock
-from skyhold.kernel.columns import Instant, Key, metadata
-from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
+from skyhold.kernel.client import Reply, ServiceClient, Unknown
 from skyhold.kernel.money import Money
+from skyhold.sandbox.ledger import Payment, State
 
-from .port import ProviderState
+from .port import Answer, Charge, Entry, NextAction, ProviderState
 
-FOREVER_S = 86_400.0
-TOKENS: Mapping[str, ProviderState] = {
-    "tok_visa": ProviderState.AUTHORIZED,
-    "tok_slow": ProviderState.AUTHORIZED,
-    "tok_capture_refused": ProviderState.AUTHORIZED,
-    "tok_never": ProviderState.PENDING,
-}
+PAGE_MAX = 500
 
 
-class _Base(DeclarativeBase):
-    metadata = metadata()
+class Books(Protocol):
+    """What is asked of a ledger, near or far; None where there is no such payment."""
 
+    async def authorise(self, id: str, amount: Money, token: str) -> Payment:
+        """Reserve the amount."""
+        ...
 
-class SandboxPaymentRow(_Base):
-    """What the provider knows of a payment."""
+    async def capture(self, id: str) -> Payment | None:
+        """Collect it."""
+        ...
 
-    __tablename__ = "sandbox_payments"
+    async def cancel(self, id: str) -> Payment:
+        """Drop it."""
+        ...
 
-    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
-    token: Mapped[str] = mapped_column(Key(255))
-    amount_minor: Mapped[int] = mapped_column(BigInteger)
-    currency: Mapped[str] = mapped_column(Key(3))
-    state: Mapped[str] = mapped_column(Key(16))
-    changed_at: Mapped[datetime] = mapped_column(Instant)
+    async def refund(self, id: str) -> Payment | None:
+        """Give it back."""
+        ...
+
+    async def get(self, id: str) -> Payment | None:
+        """Where it stands."""
+        ...
+
+    async def page(self, *, after: str, since: datetime | None, limit: int) -> Sequence[Payment]:
+        """The payments with the next ids."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
 
 
 class SandboxProvider:
-    """Implements the provider port over a ledger of its own."""
+    """Implements the provider port over the sandbox's books."""
 
-    def __init__(self, db: Database, clock: Clock, *, slow_s: float) -> None:
-        self._db = db
-        self._clock = clock
-        self._slow_s = slow_s
-        self._ready = False
+    name = "sandbox"
 
-    async def authorise(self, payment_id: str, amount: Money, token: str) -> ProviderState:
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def authorise(self, charge: Charge) -> Answer:
         """Reserve the amount, as the token says."""
-        wanted = TOKENS.get(token, ProviderState.DECLINED)
-        state = await self._open(payment_id, amount, token, wanted)
-        if state is ProviderState.PENDING:
-            await asyncio.sleep(FOREVER_S)
-        if token == "tok_slow":  # noqa: S105 - a test token
-            await asyncio.sleep(self._slow_s)
-        return state
+        return _answer(await self._books.authorise(charge.id, charge.amount, charge.token))
 
-    async def capture(self, payment_id: str) -> ProviderState:
-        """Collect the reserved amount, unless the token says that this is refused."""
-        return await self._advance(
-            payment_id,
-            {ProviderState.AUTHORIZED: ProviderState.CAPTURED},
-            refused_for="tok_capture_refused",
-        )
+    async def capture(self, charge: Charge) -> Answer:
+        """Collect the reserved amount."""
+        return _answer(await self._books.capture(charge.id))
 
-    async def cancel(self, payment_id: str) -> ProviderState:
+    async def cancel(self, charge: Charge) -> Answer:
         """Drop the reservation; of an unknown payment, remember that it must never be made."""
-        unknown = await self.get(payment_id) is None
-        if unknown:
-            # An authorisation that is still on its way finds this row, and is refused by it.
-            nothing = Money(0, "USD")
-            await self._open(payment_id, nothing, "", ProviderState.CANCELLED)
-        return await self._advance(
-            payment_id,
-            dict.fromkeys(
-                (
-                    ProviderState.PENDING,
-                    ProviderState.AUTHORIZED,
-                    ProviderState.DECLINED,
-                    ProviderState.CAPTURE_REFUSED,
-                ),
-                ProviderState.CANCELLED,
-            ),
-        )
+        return _answer(await self._books.cancel(charge.id))
 
-    async def refund(self, payment_id: str) -> ProviderState:
+    async def refund(self, charge: Charge) -> Answer:
         """Give the captured amount back."""
-        return await self._advance(payment_id, {ProviderState.CAPTURED: ProviderState.REFUNDED})
+        return _answer(await self._books.refund(charge.id))
 
-    async def get(self, payment_id: str) -> ProviderState | None:
+    async def get(self, charge: Charge) -> Answer | None:
         """Where the payment stands."""
-        await self._create_ledger()
-        async with self._db.read() as tx:
-            state = await tx.scalar(
-                select(SandboxPaymentRow.state).where(SandboxPaymentRow.id == payment_id)
-            )
-        return None if state is None else ProviderState(state)
+        payment = await self._books.get(charge.id)
+        return None if payment is None else _answer(payment)
+
+    async def ledger(self, since: datetime | None) -> AsyncIterator[Entry]:
+        """Every payment, by their ids."""
+        after = ""
+        while page := await self._books.page(after=after, since=since, limit=PAGE_MAX):
+            for payment in page:
+                state = ProviderState(payment.state)
+                yield Entry(payment.id, state, payment.amount, payment.created_at, None)
+            after = page[-1].id
 
     async def close(self) -> None:
-        """Close the ledger."""
-        await self._db.close()
+        """Close the ledger, or the way to it."""
+        await self._books.close()
 
-    async def _open(
-        self, payment_id: str, amount: Money, token: str, state: ProviderState
-    ) -> ProviderState:
-        """Write a new payment; the state of the one that is there already, if there is one."""
-        await self._create_ledger()
-        row = {
-            "id": payment_id,
-            "token": token,
-            "amount_minor": amount.minor,
-            "currency": amount.currency,
-            "state": state,
-            "changed_at": self._clock.now(),
-        }
-        try:
-            await self._db.transact(lambda tx: tx.run(insert(SandboxPaymentRow), [row]))
-        except Duplicate:
-            known = await self.get(payment_id)
-            assert known is not None, "the ledger forgets nothing"
-            return known
-        return state
 
-    async def _advance(
-        self,
-        payment_id: str,
-        moves: Mapping[ProviderState, ProviderState],
-        refused_for: str | None = None,
-    ) -> ProviderState:
-        """Move the payment if it is where a move begins; the state it has then."""
-        await self._create_ledger()
+def _answer(payment: Payment | None) -> Answer:
+    if payment is None:
+        # It may well be in another ledger, so this says nothing about the payment.
+        msg = "no such payment in this ledger; do all processes share DATA_DIR, or SANDBOX_URL?"
+        raise Unknown(msg)
+    page = payment.challenge
+    action = None if page is None else NextAction("redirect", page, None)
+    return Answer(ProviderState(payment.state), next_action=action)
 
-        async def advance(tx: Tx) -> ProviderState:
-            row = await tx.row(
-                select(SandboxPaymentRow.__table__).where(SandboxPaymentRow.id == payment_id)
-            )
-            if row is None:
-                msg = "no such payment in this ledger; do all processes share DATA_DIR?"
-                raise Unknown(msg)
-            old = ProviderState(row.state)
-            new = moves.get(old)
-            if new is None:
-                return old
-            if refused_for is not None and row.token == refused_for:
-                new = ProviderState.CAPTURE_REFUSED
-            moved = await tx.run(
-                update(SandboxPaymentRow)
-                .where(SandboxPaymentRow.id == payment_id, SandboxPaymentRow.state == old)
-                .values(state=new, changed_at=self._clock.now())
-            )
-            if moved != 1:
-                raise LostRace
-            return new
 
-        return await self._db.transact(advance)
+class RemoteBooks:
+    """The same over HTTP: `skyhold sandbox serve`. Each call raises Unknown without an answer."""
 
-    async def _create_ledger(self) -> None:
-        if not self._ready:
-            await self._db.run_sync(_Base.metadata.create_all)
-            self._ready = True
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def authorise(self, id: str, amount: Money, token: str) -> Payment:
+        """Reserve the amount."""
+        body = {"amount_minor": amount.minor, "currency": amount.currency, "token": token}
+        return _payment(await self._client.call("PUT", _path(id), body), id)
+
+    async def capture(self, id: str) -> Payment | None:
+        """Collect it."""
+        return _payment_or_none(await self._client.call("POST", f"{_path(id)}/capture"), id)
+
+    async def cancel(self, id: str) -> Payment:
+        """Drop it."""
+        return _payment(await self._client.call("POST", f"{_path(id)}/cancel"), id)
+
+    async def refund(self, id: str) -> Payment | None:
+        """Give it back."""
+        return _payment_or_none(await self._client.call("POST", f"{_path(id)}/refund"), id)
+
+    async def get(self, id: str) -> Payment | None:
+        """Where it stands."""
+        return _payment_or_none(await self._client.call("GET", _path(id)), id)
+
+    async def page(self, *, after: str, since: datetime | None, limit: int) -> Sequence[Payment]:
+        """The payments with the next ids."""
+        query: dict[str, object] = {"after": after, "limit": limit}
+        if since is not None:
+            query["since"] = since.isoformat()
+        reply = await self._client.call("GET", f"/v1/payments?{urlencode(query)}")
+        found = reply.body.get("data")
+        if reply.status != HTTPStatus.OK or not isinstance(found, list):
+            msg = f"status {reply.status} to a question for payments"
+            raise Unknown(msg)
+        return [_read(each) for each in found]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+
+def _path(id: str) -> str:
+    return f"/v1/payments/{id}"
+
+
+def _payment_or_none(reply: Reply, id: str) -> Payment | None:
+    missing = reply.status == HTTPStatus.NOT_FOUND and reply.body.get("code") == "payment_not_found"
+    return None if missing else _payment(reply, id)
+
+
+def _payment(reply: Reply, id: str) -> Payment:
+    if reply.status != HTTPStatus.OK:
+        msg = f"status {reply.status}, {reply.body.get('code')}"
+        raise Unknown(msg)
+    payment = _read(reply.body)
+    if payment.id != id:
+        msg = "the provider told of another payment"
+        raise Unknown(msg)
+    return payment
+
+
+def _read(told: Any) -> Payment:  # noqa: ANN401 - whatever the other side sent
+    try:
+        action = told["next_action"]
+        return Payment(
+            id=told["id"],
+            state=State(told["state"]),
+            amount=Money(int(told["amount_minor"]), str(told["currency"])),
+            created_at=datetime.fromisoformat(told["created_at"]),
+            challenge=None if action is None else str(action["url"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        msg = "an answer that is not a payment"
+        raise Unknown(msg) from error

@@ -1,0 +1,1 @@
+"""Stripe as the payment provider; imports Stripe's library, so it is loaded only where used."""

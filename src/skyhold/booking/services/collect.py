@@ -1,0 +1,214 @@
+"""The steps of a payment: authorise, make the seats final, capture; or give up.
+
+Each makes one idempotent call outside and applies one guarded update. Without a clear answer it
+raises, and nothing has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from skyhold.booking import metrics
+from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
+from skyhold.booking.clients.payments.port import Charge, PaymentProvider, ProviderState
+from skyhold.booking.metrics import PaymentOutcome
+from skyhold.booking.models.booking import Booking, BookingStatus
+from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
+from skyhold.booking.repositories import bookings, payments
+from skyhold.kernel.client import Unknown
+from skyhold.kernel.clock import Clock
+from skyhold.kernel.db import Database, LostRace, Tx
+from skyhold.kernel.failpoints import reach
+from skyhold.kernel.logging import get_logger
+
+from .events import Chronicle, Happened
+from .patience import answered_within, next_look
+from .wake import Waker
+
+log = get_logger(__name__)
+
+PAYER_POLL_S = 2
+
+# What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
+# captured already.
+RESERVED = frozenset({ProviderState.AUTHORIZED, ProviderState.CAPTURED})
+REFUSED = frozenset({ProviderState.DECLINED, ProviderState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Takes a payment further; safe to run in any number of places at once."""
+
+    db: Database
+    flights: Flights
+    provider: PaymentProvider
+    chronicle: Chronicle
+    clock: Clock
+    waker: Waker
+    provider_timeout_s: float
+    give_up_after_s: int
+
+    async def authorise(self, booking: Booking, payment: Payment) -> bool:
+        """Ask the provider to reserve the amount; False when the payer has to act first."""
+        async with answered_within(self.provider_timeout_s):
+            reach("pay.before_authorise")
+            answer = await self.provider.authorise(Charge.of(payment))
+            reach("pay.authorise_answered")
+        heard = replace(
+            payment,
+            reference=answer.reference or payment.reference,
+            next_action=answer.next_action,
+        )
+        if answer.state in RESERVED:
+            if not await self._move_payment(booking, heard, PaymentStatus.AUTHORIZED):
+                await self.waker.doubt(payment.id)
+        elif answer.state in REFUSED:
+            await self._fail(booking, heard, Failure.DECLINED, BookingStatus.HELD)
+        elif answer.state is ProviderState.REQUIRES_ACTION:
+            await self._await_payer(booking, payment, heard)
+            return False
+        else:
+            if heard != payment:
+                await self.db.transact(lambda tx: payments.hear(tx, heard))
+            msg = f"the provider says {answer.state} to an authorisation"
+            raise Unknown(msg)
+        return True
+
+    def gives_up_at(self, booking: Booking) -> datetime:
+        """When an authorisation that has not succeeded by then is given up."""
+        return booking.payment_required_by + timedelta(seconds=self.give_up_after_s)
+
+    async def _await_payer(self, booking: Booking, payment: Payment, heard: Payment) -> None:
+        """The provider waits for the payer, and so do we: nothing has failed."""
+        pause = timedelta(seconds=PAYER_POLL_S)
+        due_at = next_look(self.clock.now(), pause, self.gives_up_at(booking))
+
+        async def wait(tx: Tx) -> None:
+            if heard != payment:
+                await payments.hear(tx, heard)
+            await bookings.postpone(tx, booking.id, booking.ver, due_at=due_at, failed=False)
+            reach("pay.in_wait")
+
+        await self.db.transact(wait)
+        reach("pay.waits")
+
+    async def confirm_seats(self, booking: Booking, payment: Payment) -> None:
+        """Make the seats final, so that they cannot be lost once the money is collected."""
+        try:
+            reach("pay.before_confirm")
+            await self.flights.confirm(booking.id)
+            reach("pay.seats_confirmed")
+        except HoldGone:
+            reach("pay.seats_gone")
+            await self._fail(booking, payment, Failure.SEATS_GONE, BookingStatus.EXPIRED)
+        else:
+            await self._move_payment(booking, payment, PaymentStatus.CAPTURE_DUE)
+
+    async def capture(self, booking: Booking, payment: Payment) -> None:
+        """Collect the money; the last step, after which the booking is confirmed."""
+        async with answered_within(self.provider_timeout_s):
+            reach("pay.before_capture")
+            answer = await self.provider.capture(Charge.of(payment))
+            reach("pay.capture_answered")
+        if answer.state is ProviderState.CAPTURED:
+            await self._succeed(booking, payment)
+        elif answer.state in REFUSED | {ProviderState.CAPTURE_REFUSED}:
+            await self._fail(booking, payment, Failure.CAPTURE_REFUSED, BookingStatus.CANCELLED)
+        else:
+            msg = f"the provider says {answer.state} to a capture"
+            raise Unknown(msg)
+
+    async def give_up(self, booking: Booking, payment: Payment) -> None:
+        """The authorisation never answered.
+
+        The flight service is the arbiter: once the seats are back, nothing can be captured for
+        them any more.
+        """
+        try:
+            reach("give_up.before_release")
+            await self.flights.release(booking.id)
+            reach("give_up.released")
+        except HoldIsConfirmed as error:
+            msg = "the seats are confirmed although the payment was never authorised"
+            raise Unknown(msg) from error
+        await self._fail(booking, payment, Failure.NO_ANSWER, BookingStatus.EXPIRED)
+
+    async def _succeed(self, booking: Booking, payment: Payment) -> None:
+        now = self.clock.now()
+
+        async def succeed(tx: Tx) -> bool:
+            if not await payments.move(
+                tx, payment.id, PaymentStatus.CAPTURE_DUE, PaymentStatus.CAPTURED, due_at=now
+            ):
+                return False
+            confirmed = BookingStatus.CONFIRMED
+            if not await bookings.stop_paying(tx, booking.id, payment.id, confirmed, due_at=None):
+                raise LostRace
+            await self.chronicle.tell(tx, booking.id, Happened.CONFIRMED)
+            reach("pay.in_succeed")
+            return True
+
+        if not await self.db.transact(succeed):
+            await self.waker.doubt(payment.id)
+        else:
+            reach("pay.succeeded")
+            metrics.moved(BookingStatus.PAYING, BookingStatus.CONFIRMED)
+            metrics.payment(PaymentOutcome.CAPTURED)
+            log.info("booking.confirmed", payment_id=payment.id)
+
+    async def _fail(
+        self, booking: Booking, payment: Payment, why: Failure, new: BookingStatus
+    ) -> None:
+        """This attempt has ended: void it, and take the booking where that leaves it."""
+        now = self.clock.now()
+        # Held again, the booking waits for its deadline; ended, for its seats to be given back.
+        due_at = booking.payment_required_by if new is BookingStatus.HELD else now
+
+        async def fail(tx: Tx) -> bool:
+            if not await payments.move(
+                tx,
+                payment.id,
+                payment.status,
+                PaymentStatus.VOID_DUE,
+                due_at=now,
+                failure=why,
+                reference=payment.reference,
+            ):
+                return False
+            if not await bookings.stop_paying(tx, booking.id, payment.id, new, due_at=due_at):
+                raise LostRace
+            await self.chronicle.tell(tx, booking.id, _TOLD[new])
+            reach("pay.in_fail")
+            return True
+
+        if await self.db.transact(fail):
+            reach("pay.failed")
+            metrics.moved(BookingStatus.PAYING, new)
+            metrics.payment(why)
+            log.info("payment.failed", payment_id=payment.id, why=why)
+
+    async def _move_payment(self, booking: Booking, payment: Payment, new: PaymentStatus) -> bool:
+        """The payment is one step further, and patience with the next one begins anew."""
+        now = self.clock.now()
+        heard = payment.reference
+
+        async def move(tx: Tx) -> bool:
+            if not await payments.move(
+                tx, payment.id, payment.status, new, due_at=now, reference=heard
+            ):
+                return False
+            await bookings.forget_attempts(tx, booking.id)
+            reach("pay.in_move")
+            return True
+
+        moved = await self.db.transact(move)
+        reach("pay.moved")
+        return moved
+
+
+_TOLD = {
+    BookingStatus.HELD: Happened.PAYMENT_DECLINED,
+    BookingStatus.EXPIRED: Happened.EXPIRED,
+    BookingStatus.CANCELLED: Happened.CANCELLED,
+}
