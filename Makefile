@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 ARGS    =
+MINUTES = 5
+DB      = sqlite
+SEED    =
 
 venv  := .venv
 bin   := $(venv)/bin
@@ -26,10 +29,10 @@ export PIP_USER := 0
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test check format docs lock clean
+.PHONY: help run test faults faults-mutants check format docs lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo '  ARGS is handed on:   make test ARGS="-k hold"   make lock ARGS=--upgrade'
 	@echo '  another Python:      make PYTHON=python3.12 test'
@@ -39,6 +42,13 @@ run: $(ready) ## start the whole system: both services, with the demo schedule (
 
 test: $(tools) ## run the tests
 	@$(bin)/pytest $(ARGS)
+
+faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mariadb|postgresql SEED=7
+	@PYTHONPATH=tests $(bin)/python -m faults --minutes $(MINUTES) --db $(DB) \
+	    $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+faults-mutants: $(tools) ## planted bugs, one at a time: does that find each of them?
+	@PYTHONPATH=tests $(bin)/python -m faults.mutants $(ARGS)
 
 check: $(tools) ## style, types, import rules and dependencies, all of them even when one fails
 	@failed=; \

@@ -21,6 +21,7 @@ from skyhold.contracts.queues import TOPOLOGY
 from skyhold.flight.settings import FlightSettings
 from skyhold.kernel.messaging.asyncapi import asyncapi_document
 from skyhold.kernel.settings import KernelSettings
+from skyhold.sandbox.settings import SandboxSettings
 
 DOCS = Path(__file__).parents[1] / "docs"
 UNITS = {"_s": "seconds", "_ms": "milliseconds", "_bytes_max": "bytes", "_bytes": "bytes"}
@@ -33,7 +34,7 @@ made from the settings themselves by `make docs`, and a test compares the two.
 
 
 def settings_page() -> str:
-    """Every setting of both services, with its unit, default and meaning."""
+    """Every setting of both services and of the sandbox, with its unit, default and meaning."""
     shared = KernelSettings.model_fields
     parts = [
         HEAD,
@@ -45,6 +46,12 @@ def settings_page() -> str:
             FlightSettings,
             "Where two names are given, the one that begins with `FLIGHT_` wins, so that both "
             "services can read one `.env`.",
+        ),
+        *_part(
+            "Sandbox provider",
+            _own(SandboxSettings),
+            SandboxSettings,
+            "When it runs as a process of its own, `skyhold sandbox serve`.",
         ),
     ]
     return "\n".join(parts)

@@ -138,7 +138,7 @@ async def test_three_hundred_due_bookings_drain_in_bounded_rounds(start):
         booking = await alice.book(flight)
         now = system.clock.now()
         await many_like(system, booking, 300, status=BookingStatus.EXPIRED, due_at=now)
-        system.bookings.flights.cancel = at_once
+        system.bookings.flights.release = at_once
         bound = system.bookings.settings.expiry_batch_max
         rounds = []
         drained = {("held", True): 1, ("expired", False): 300}

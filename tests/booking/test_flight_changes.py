@@ -240,7 +240,9 @@ async def test_a_booking_whose_commit_took_longer_than_the_first_look_hears_of_i
 
 
 async def looks(system, flight, monkeypatch, after, then):
-    """A round for this flight, and what happens after it told everybody, or read who is left."""
+    """A round for this flight, and what happens after it listed whom to tell, told them, or read
+    who is left.
+    """
     changes, happened = system.bookings.changes, []
 
     def wrapped(of, name, is_it):
@@ -257,6 +259,8 @@ async def looks(system, flight, monkeypatch, after, then):
 
     if after == "told":
         wrapped(type(changes), "_tell_all", lambda _: True)
+    elif after == "listed":
+        wrapped(flight_changes, "unaware", lambda _: True)
     else:
         wrapped(flight_changes, "unaware", lambda args: "paying" in args[2])
     await changes.apply(flight)
@@ -284,6 +288,41 @@ async def test_a_booking_paid_while_a_round_looks_is_not_forgotten(
     assert (await change_of(still, flight)).due_at is not None
     assert await settles(still, flight)
     assert await states(still, booking) == ("cancelled", "refunded", False)
+
+
+async def test_a_booking_that_is_being_paid_when_its_turn_comes_is_waited_for(
+    still, alice, flight, world, monkeypatch
+):
+    """It was held when the round listed whom to tell: calling it off now would lose its payment."""
+    booking = await alice.book(flight)
+    await cancel_flight(still, flight)
+    await news_arrives(still)
+    world.on("authorise", gate := Gate(before=True))
+    paying = []
+
+    async def then_it_is_being_paid():
+        paying.append(asyncio.create_task(alice.pay(booking)))
+        await gate.reached.wait()
+
+    await looks(still, flight, monkeypatch, "listed", then_it_is_being_paid)
+    assert (await look(still, booking))[0].status == "paying"
+    assert (await change_of(still, flight)).attempts == 0, "that was no trouble"
+    gate.opens()
+    await paying[0]
+    assert await settles(still, flight)
+    assert (await states(still, booking))[2] is False
+
+
+async def test_a_booking_that_was_cancelled_before_its_turn_came_is_left_alone(
+    still, alice, flight, monkeypatch
+):
+    booking = await alice.book(flight)
+    await cancel_flight(still, flight)
+    await news_arrives(still)
+    await looks(still, flight, monkeypatch, "listed", lambda: alice.cancel(booking))
+    assert (await change_of(still, flight)).attempts == 0, "that was no trouble"
+    assert await settles(still, flight)
+    assert await told(still, booking) == ["booking.held", "booking.cancelled"]
 
 
 @pytest.mark.parametrize("after", ["told", "read"])

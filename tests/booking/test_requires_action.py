@@ -151,9 +151,32 @@ async def test_waiting_for_the_payer_is_no_failure(still, alice, world, flight):
             assert not await still.bookings.driver.advance(booking["id"])
     kept, payment = await look(still, booking)
     assert (kept.attempts, payment.attempts) == (0, 0)
-    assert 0 < (kept.due_at - still.clock.now()).total_seconds() <= 2
     assert not [line for line in logs if line["log_level"] in {"warning", "error"}]
     assert world.made("authorise") == 21
+
+
+@module
+async def test_the_longer_it_takes_the_less_often_the_provider_is_asked(
+    still, alice, world, flight
+):
+    booking = await alice.book(flight)
+    world.on("authorise", ASKS)
+    await alice.pay(booking, "tok_3ds")
+    pauses_s = []
+    # The window is 900 s, and 60 s later it is given up: the last look is not after that.
+    for waited_s in (0, 60, 600, 290):
+        still.advance(seconds=waited_s)
+        await still.bookings.driver.advance(booking["id"])
+        found, _ = await look(still, booking)
+        pauses_s.append((found.due_at - still.clock.now()).total_seconds())
+        overdue_s = (found.due_at - found.payment_required_by).total_seconds()
+        assert overdue_s <= 60
+    assert pauses_s == [
+        pytest.approx(2, abs=1),
+        pytest.approx(15, abs=2),
+        pytest.approx(30, abs=2),
+        pytest.approx(10, abs=3),
+    ]
 
 
 @module

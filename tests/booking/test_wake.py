@@ -308,6 +308,29 @@ async def test_a_collection_that_is_heard_of_after_its_void_is_refunded(
     assert await ledger(still, booking) == ["refunded"]
 
 
+@pytest.mark.parametrize(
+    ("state", "call", "says"),
+    [("void_due", "cancel", Provider.AUTHORIZED), ("refund_due", "refund", Provider.CAPTURED)],
+)
+async def test_an_answer_to_the_first_life_of_an_attempt_does_not_end_its_second(
+    still, alice, world, flight, state, call, says
+):
+    """A driver sleeps over its answer; meanwhile the attempt was ended by another and reopened."""
+    booking = await a_payment(alice, world, flight, state)
+    _, payment = await look(still, booking)
+    settler = still.bookings.driver.settler
+    world.on(call, asleep := Gate(before=False), times=1)
+    sleeper = asyncio.create_task(settler.advance(payment.id))
+    await asleep.reached.wait()
+    assert await settler.advance(payment.id)
+    world.on("get", answers(says))
+    await wake(still, booking)
+    assert (await states(still, booking))[1] == state
+    asleep.opens()
+    await sleeper
+    assert (await states(still, booking))[1] == state
+
+
 # --- refunds that fail -----------------------------------------------------------------------
 
 

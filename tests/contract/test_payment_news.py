@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from booking_desk import a_booking, a_payment
@@ -87,9 +88,35 @@ async def test_who_is_woken_is_due_and_none_is_put_off_by_it(desk, now, paid, af
             lambda tx: bookings.hasten(tx, booking.id, payment.id, now=moment)
         )
     found, found_payment = await kept(desk, paid)
-    assert found.due_at == found_payment.due_at == min(moment, now + LATER)
+    assert found.due_at == min(moment, now + LATER)
+    assert found_payment.due_at == moment
     assert (found.status, found_payment.status) == (BookingStatus.PAYING, PaymentStatus.CREATED)
-    assert (found.ver, found_payment.ver) == (4, 3)
+    assert (found.ver, found_payment.ver) == (4, 1)
+
+
+async def test_a_move_of_an_earlier_life_does_not_touch_the_next_one(desk, now, paid):
+    """States come back when a payment is reopened; its version does not."""
+    _, payment = paid
+    created, void_due, voided = (
+        PaymentStatus.CREATED,
+        PaymentStatus.VOID_DUE,
+        PaymentStatus.VOIDED,
+    )
+
+    async def lives(tx, *path):
+        for old, new in pairwise(path):
+            assert await payments.move(tx, payment.id, old, new, due_at=now)
+
+    await desk.transact(lambda tx: lives(tx, created, void_due))
+    _, read = await kept(desk, paid)
+    await desk.transact(lambda tx: lives(tx, void_due, voided, void_due))
+    assert not await desk.transact(
+        lambda tx: payments.move(tx, payment.id, void_due, voided, due_at=now, ver=read.ver)
+    )
+    _, read = await kept(desk, paid)
+    assert await desk.transact(
+        lambda tx: payments.move(tx, payment.id, void_due, voided, due_at=now, ver=read.ver)
+    )
 
 
 async def test_only_the_payment_that_pays_for_it_wakes_a_booking(desk, now, paid):

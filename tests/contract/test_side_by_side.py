@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from booking_desk import a_booking, a_payment, a_user
+from contract_stage import servers_only
 from flight_stage import (
     CLIENT,
     a_flight,
@@ -24,6 +25,7 @@ from skyhold.booking.models.payment import PaymentStatus
 from skyhold.booking.repositories import audit, bookings, payments, users
 from skyhold.flight.errors import SeatUnavailable
 from skyhold.flight.models.tables import SeatClaimRow
+from skyhold.flight.repositories import inventory
 from skyhold.flight.services.inventory import Inventory
 from skyhold.kernel.db import Database
 from skyhold.kernel.ids import derived_id, new_id
@@ -225,6 +227,12 @@ async def test_what_is_at_rest_is_not_made_due(desk, ada, now, write):
 
 
 async def test_a_booking_that_moved_since_it_was_seen_stops_a_repair(desk, ada, now, write):
+    given_back = {"status": BookingStatus.CANCELLED, "hold_open": False, "due_at": None}
+    closed = a_booking(ada, now, **given_back)
+    await write(closed)
+    seen = await facts_of(desk, closed.id)
+    await desk.transact(lambda tx: bookings.touch(tx, closed.id))
+    assert not await desk.transact(lambda tx: audit.reopen_hold(tx, seen, now))
     booking = a_booking(ada, now, status=BookingStatus.CANCELLED)
     payment = a_payment(booking, now, status=PaymentStatus.CAPTURED, due_at=None)
     await write(booking, payment)
@@ -262,6 +270,28 @@ async def test_many_mend_one_hold_at_once_and_it_has_its_seats_once(ground, conn
     )
     await holds.close()
     assert {(len(one.unclaimed), len(one.surplus)) for one in told} == {(0, 0)}
+    (await books_of(ground, flight)).check()
+
+
+@servers_only  # SQLite lets nobody else write meanwhile
+async def test_who_mends_second_finds_it_mended(ground, connect, clock, monkeypatch):
+    flight, holds = await a_flight(ground, clock), holds_on(ground, clock)
+    id = new_id()
+    await holds.put(id, CLIENT, wanted(flight, "1A", "1B"))
+    await holds.close()
+    await lose_claims(ground, id)
+    rival, keep, met = Inventory(connect(), clock), inventory.keep, []
+
+    async def overtaken(tx, held, now):
+        if not met:
+            met.append(held)
+            await rival.mend(CLIENT, id)
+        return await keep(tx, held, now)
+
+    monkeypatch.setattr(inventory, "keep", overtaken)
+    told = await Inventory(ground, clock).mend(CLIENT, id)
+    assert met
+    assert (told.unclaimed, told.surplus) == ([], [])
     (await books_of(ground, flight)).check()
 
 

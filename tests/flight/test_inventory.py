@@ -300,6 +300,8 @@ async def test_what_is_in_order_is_left_as_it_is(inside, hold, client):
 async def test_nobody_mends_what_is_not_there_or_not_theirs(inside, hold, flight, client):
     assert (await mend(inside, an_id(next(_numbers)), client)).status == 404
     other = await hold("5A", by="somebody-else")
+    assert (await mend(inside, other, client)).status == 404
+    assert (await inside.seat_states(flight))["5A"] == "held"
     await change(inside, delete(SeatClaimRow).where(SeatClaimRow.hold_id == other))
     assert (await mend(inside, other, client)).status == 404
     assert (await inside.seat_states(flight))["5A"] == "available"

@@ -124,6 +124,8 @@ def arrives(bounds: Bounds, world: World, call: Call) -> Iterator[tuple[str, Wor
     else:
         id = subject if what in {"let_go", "release"} else world.payments[subject].of
         command = COMMANDS.get(what, "release")
+        if what == "release" and world.bookings[id].status == "expired":
+            command = "release"  # it never had a confirmed hold, so nothing more is asked for
         answer, after = flight_rules.decide(world, command, id, mutation=bounds.mutation)
         says = f"The flight service is asked to {command} {WHOSE[id]} hold ({what}): {answer}."
         deaf = what == "let_go" or (what, answer) == ("give_up", "confirmed")

@@ -108,7 +108,14 @@ async def test_its_style_is_the_one_that_its_policy_allows(browser, page):
     assert f"'sha256-{allowed}'" in reply.headers["content-security-policy"]
 
 
-async def test_what_stands_in_the_ledger_is_shown_as_text(browser, ledger):
+async def test_what_stands_in_the_ledger_is_never_markup(browser, ledger):
+    await ledger.authorise('"><b>x', PRICE, "tok_3ds")
+    shown = await browser.get("/sandbox/challenges/%22%3E%3Cb%3Ex")
+    assert shown.status_code == 200
+    assert "<b>" not in shown.text
+
+
+async def test_amounts_are_written_as_their_currency_does(browser, ledger):
     id_ = new_id()
     await ledger.authorise(id_, Money(1, "JPY"), "tok_3ds")
     assert "1 JPY" in (await browser.get(f"/sandbox/challenges/{id_}")).text

@@ -139,6 +139,7 @@ NONSENSE = {
     "no body": (204, None),
     "a server that is another": (404, {"code": "not_found"}),
     "a refusal": (422, {"code": "unprocessable"}),
+    "a refusal with a payment": (409, PAYMENT),
     "a failure": (500, PAYMENT),
     "a redirect": (302, PAYMENT),
 }

@@ -7,8 +7,7 @@ after every call to somebody else, in every transaction as its last line, and af
     SKYHOLD_FAILPOINT=book.held:2   the second time
     SKYHOLD_FAILPOINT=?             it tells on stderr where it passes, and lives
 
-Never in production. It is read from the environment only, so no file can leave it set, and a
-process that is armed says so.
+Never in production: a process that is armed says so, and refuses to start where real money moves.
 """
 
 from __future__ import annotations
@@ -42,6 +41,9 @@ def arm() -> None:
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return
+    if "_live_" in os.environ.get("STRIPE_API_KEY", ""):
+        msg = f"{VARIABLE} is set, and STRIPE_API_KEY is a live one: no drills with real money"
+        raise SettingsError(msg)
     log.warning("failpoint.armed", point=wanted, hint="a drill, never for production")
     _armed = _tell if wanted == TELL else _death_at(wanted)
 

@@ -207,7 +207,7 @@ class Ledger:
                 return self._payment(row)
             if tombstone is not None:
                 await tx.run(insert(PaymentRow), [_values(tombstone, "", op)])
-            else:
+            elif op not in BY_PAYER:
                 call = {"payment_id": id, "op": op, "answered": "unknown", "at": now}
                 await tx.run(insert(CallRow), [call])
             return tombstone
@@ -219,7 +219,13 @@ class Ledger:
 
     def _payment(self, row: Row[Any]) -> Payment:
         state, amount = State(row.state), Money(row.amount_minor, row.currency)
-        return Payment(row.id, state, amount, row.created_at, self._challenge(row.id, state))
+        return Payment(
+            row.id,
+            state,
+            amount,
+            row.created_at or row.changed_at,  # a process of version 0.1 leaves it out
+            self._challenge(row.id, state),
+        )
 
     def _challenge(self, id: str, state: State) -> str | None:
         waits = state is State.REQUIRES_ACTION

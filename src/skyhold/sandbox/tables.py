@@ -84,7 +84,7 @@ _CALL = """
 """
 _TRIGGERS = (
     f"""CREATE TRIGGER IF NOT EXISTS sandbox_payment_asked_for AFTER INSERT ON sandbox_payments
-    BEGIN {_CALL} END""",
+    WHEN NEW.last_op IS NOT NULL BEGIN {_CALL} END""",
     f"""CREATE TRIGGER IF NOT EXISTS sandbox_payment_asked AFTER UPDATE OF calls ON sandbox_payments
     WHEN NEW.calls <> OLD.calls BEGIN {_CALL} END""",
     f"""CREATE TRIGGER IF NOT EXISTS sandbox_payment_made AFTER INSERT ON sandbox_payments

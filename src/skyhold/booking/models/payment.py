@@ -66,7 +66,8 @@ class Payment:
 
     `token` is the provider's, kept until the attempt is at rest so that a crash can be recovered;
     `reference` is the provider's own id for the attempt, once heard; `next_action` is there while
-    the payer has something to do.
+    the payer has something to do. `provider` is whom it was begun with; None means the sandbox, as
+    with every payment from before there was another.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Payment:
     reference: str | None = None
     next_action: NextAction | None = None
     ver: int = 1
+    provider: str | None = None
 
     @property
     def refund(self) -> str | None:

@@ -165,6 +165,7 @@ class PaymentRow(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     ver: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    provider: Mapped[str | None] = mapped_column(Key(16))
     provider_ref: Mapped[str | None] = mapped_column(Key(255))
     next_action: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, insert, literal, select, update
+from sqlalchemy import Row, insert, select, update
 
 from skyhold.booking.models.payment import (
     AT_REST,
@@ -18,7 +18,6 @@ from skyhold.booking.models.payment import (
     PaymentStatus,
 )
 from skyhold.booking.models.tables import PaymentRow
-from skyhold.kernel.columns import Instant
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
 
@@ -110,10 +109,12 @@ async def move(
     due_at: datetime,
     failure: Failure | None = None,
     reference: str | None = None,
+    ver: int | None = None,
 ) -> bool:
     """Compare and set. Of all concurrent callers exactly one gets True.
 
-    `reference` is the provider's own id, where its answer has told us.
+    `reference` is the provider's own id, where its answer has told us. `ver` is for states that may
+    come back: it must still be the row that was read, not a later life of the attempt.
     """
     assert new in NEXT[old], f"{old} -> {new}"
     values: dict[str, Any] = {
@@ -129,12 +130,10 @@ async def move(
         values["provider_ref"] = reference
     if new in AT_REST:
         values["token"] = ""  # nothing will ever be authorised with it again
-    moved = await tx.run(
-        update(PaymentRow)
-        .where(PaymentRow.id == payment_id, PaymentRow.status == old)
-        .values(values)
-    )
-    return moved == 1
+    guarded = update(PaymentRow).where(PaymentRow.id == payment_id, PaymentRow.status == old)
+    if ver is not None:
+        guarded = guarded.where(PaymentRow.ver == ver)
+    return await tx.run(guarded.values(values)) == 1
 
 
 async def hear(tx: Tx, payment: Payment) -> bool:
@@ -152,24 +151,24 @@ async def hear(tx: Tx, payment: Payment) -> bool:
 
 
 async def hasten(tx: Tx, payment: Payment, *, now: datetime) -> bool:
-    """Look at it now rather than later, unless it has moved on meanwhile.
-
-    By its new version, a step under way that comes to nothing does not put it off again.
-    """
-    sooner = case((PaymentRow.due_at > now, literal(now, Instant)), else_=PaymentRow.due_at)
+    """Look at it now rather than later, unless it has moved on meanwhile."""
     moved = await tx.run(
         update(PaymentRow)
         .where(PaymentRow.id == payment.id, PaymentRow.status == payment.status)
-        .values(due_at=sooner, ver=PaymentRow.ver + 1)
+        .values(due_at=now)
     )
     return moved == 1
 
 
 async def postpone(tx: Tx, payment: Payment, *, due_at: datetime) -> bool:
-    """Look again at `due_at`, unless the attempt has changed since it was read."""
+    """Look again at `due_at`, unless the attempt has moved on, or was woken, since it was read."""
     moved = await tx.run(
         update(PaymentRow)
-        .where(PaymentRow.id == payment.id, PaymentRow.ver == payment.ver)
+        .where(
+            PaymentRow.id == payment.id,
+            PaymentRow.ver == payment.ver,
+            PaymentRow.due_at == payment.due_at,
+        )
         .values(due_at=due_at, attempts=PaymentRow.attempts + 1, ver=PaymentRow.ver + 1)
     )
     return moved == 1
@@ -202,6 +201,7 @@ def _payment(row: Row[Any]) -> Payment:
         reference=row.provider_ref,
         next_action=None if row.next_action is None else NextAction(**row.next_action),
         ver=row.ver,
+        provider=row.provider,
     )
 
 
@@ -221,5 +221,6 @@ def _values(payment: Payment) -> dict[str, Any]:
         "attempts": payment.attempts,
         "ver": payment.ver,
         "created_at": payment.created_at,
+        "provider": payment.provider,
         "provider_ref": payment.reference,
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from skyhold.booking import metrics
-from skyhold.booking.clients.flights import Flights
+from skyhold.booking.clients.flights import Flights, HoldIsConfirmed
 from skyhold.booking.models.booking import Booking, BookingStatus, Step, next_step
 from skyhold.booking.models.payment import Payment
 from skyhold.booking.repositories import bookings, payments
@@ -132,10 +132,14 @@ class Driver:
             log.info("booking.expired")
 
     async def _release(self, booking: Booking) -> None:
-        # A booking that has ended can never be paid any more, so its seats go back even when the
-        # hold was confirmed.
+        # A cancelled booking can never be paid any more, so its seats go back even when the hold
+        # was confirmed. One that has expired never had a confirmed hold; if it has (a database
+        # was restored), somebody has paid for these seats, and a person decides.
         reach("release.before_release")
-        await self.flights.cancel(booking.id)
+        if booking.status is BookingStatus.CANCELLED:
+            await self.flights.cancel(booking.id)
+        else:
+            await self._give_back(booking)
         reach("release.released")
 
         async def close(tx: Tx) -> None:
@@ -144,6 +148,13 @@ class Driver:
 
         await self.db.transact(close)
         reach("release.closed")
+
+    async def _give_back(self, booking: Booking) -> None:
+        try:
+            await self.flights.release(booking.id)
+        except HoldIsConfirmed as error:
+            msg = "the seats of an expired booking are confirmed; see `skyhold audit`"
+            raise Unknown(msg) from error
 
     async def _postpone_booking(
         self, booking: Booking, payment: Payment | None, step: str, error: Exception

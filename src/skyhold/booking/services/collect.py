@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from skyhold.booking import metrics
 from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
-from skyhold.booking.clients.payments.port import Charge, PaymentProvider, ProviderState
+from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState, charge_for
 from skyhold.booking.metrics import PaymentOutcome
 from skyhold.booking.models.booking import Booking, BookingStatus
 from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
@@ -29,11 +29,14 @@ from .wake import Waker
 log = get_logger(__name__)
 
 PAYER_POLL_S = 2
+PAYER_POLL_MAX_S = 30
 
 # What a provider may answer to an authorisation that is as good as a yes: a repeat may find it
 # captured already.
 RESERVED = frozenset({ProviderState.AUTHORIZED, ProviderState.CAPTURED})
 REFUSED = frozenset({ProviderState.DECLINED, ProviderState.CANCELLED})
+# And to a capture, so that there is no money for the seats; a person may have refunded it there.
+NOT_COLLECTED = REFUSED | {ProviderState.CAPTURE_REFUSED, ProviderState.REFUNDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Collector:
         """Ask the provider to reserve the amount; False when the payer has to act first."""
         async with answered_within(self.provider_timeout_s):
             reach("pay.before_authorise")
-            answer = await self.provider.authorise(Charge.of(payment))
+            answer = await self.provider.authorise(charge_for(self.provider, payment))
             reach("pay.authorise_answered")
         heard = replace(
             payment,
@@ -81,8 +84,11 @@ class Collector:
 
     async def _await_payer(self, booking: Booking, payment: Payment, heard: Payment) -> None:
         """The provider waits for the payer, and so do we: nothing has failed."""
-        pause = timedelta(seconds=PAYER_POLL_S)
-        due_at = next_look(self.clock.now(), pause, self.gives_up_at(booking))
+        # The longer it takes, the less often: who is gone must not keep the provider busy.
+        now = self.clock.now()
+        waited_s = (now - payment.created_at).total_seconds()
+        pause = timedelta(seconds=min(max(PAYER_POLL_S, waited_s / 4), PAYER_POLL_MAX_S))
+        due_at = next_look(now, pause, self.gives_up_at(booking))
 
         async def wait(tx: Tx) -> None:
             if heard != payment:
@@ -109,11 +115,11 @@ class Collector:
         """Collect the money; the last step, after which the booking is confirmed."""
         async with answered_within(self.provider_timeout_s):
             reach("pay.before_capture")
-            answer = await self.provider.capture(Charge.of(payment))
+            answer = await self.provider.capture(charge_for(self.provider, payment))
             reach("pay.capture_answered")
         if answer.state is ProviderState.CAPTURED:
             await self._succeed(booking, payment)
-        elif answer.state in REFUSED | {ProviderState.CAPTURE_REFUSED}:
+        elif answer.state in NOT_COLLECTED:
             await self._fail(booking, payment, Failure.CAPTURE_REFUSED, BookingStatus.CANCELLED)
         else:
             msg = f"the provider says {answer.state} to a capture"
@@ -129,9 +135,11 @@ class Collector:
             reach("give_up.before_release")
             await self.flights.release(booking.id)
             reach("give_up.released")
-        except HoldIsConfirmed as error:
-            msg = "the seats are confirmed although the payment was never authorised"
-            raise Unknown(msg) from error
+        except HoldIsConfirmed:
+            # It was authorised and more, and we have forgotten it: a database was restored. The
+            # provider knows how far it came, and from there it goes on.
+            await self.authorise(booking, payment)
+            return
         await self._fail(booking, payment, Failure.NO_ANSWER, BookingStatus.EXPIRED)
 
     async def _succeed(self, booking: Booking, payment: Payment) -> None:

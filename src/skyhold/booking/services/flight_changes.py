@@ -135,6 +135,9 @@ class FlightChanges:
             async with self.db.read() as tx:
                 booking = await bookings.by_id(tx, booking_id)
             assert booking is not None, "bookings are never deleted"
+            # Since it was listed somebody may have begun to pay for it, or have ended it.
+            if booking.status not in _TOLD_AT_ONCE[news.kind]:
+                return False
             return await self._tell_of(booking, news)
 
     async def _tell_of(self, booking: Booking, news: FlightChange) -> bool:

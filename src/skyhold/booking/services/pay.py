@@ -117,6 +117,7 @@ class Cashier:
             due_at=now,
             attempts=0,
             created_at=now,
+            provider=self._driver.collector.provider.name,
         )
 
     async def _start(self, booking: Booking, payment: Payment) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skyhold.booking import metrics
-from skyhold.booking.clients.payments.port import Charge, PaymentProvider, ProviderState
+from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState, charge_for
 from skyhold.booking.metrics import PaymentOutcome, RefundOutcome
 from skyhold.booking.models.payment import Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
@@ -79,7 +79,7 @@ class Settler:
     async def _void(self, payment: Payment) -> None:
         async with answered_within(self.provider_timeout_s):
             reach("void.before_cancel")
-            answer = await self.provider.cancel(Charge.of(payment))
+            answer = await self.provider.cancel(charge_for(self.provider, payment))
             reach("void.cancel_answered")
         now = self.clock.now()
         if answer.state is ProviderState.CAPTURED:
@@ -93,7 +93,9 @@ class Settler:
         old, heard = PaymentStatus.VOID_DUE, answer.reference
 
         async def void(tx: Tx) -> bool:
-            moved = await payments.move(tx, payment.id, old, new, due_at=now, reference=heard)
+            moved = await payments.move(
+                tx, payment.id, old, new, due_at=now, reference=heard, ver=payment.ver
+            )
             reach("void.in_void")
             return moved
 
@@ -107,7 +109,7 @@ class Settler:
     async def _refund(self, payment: Payment) -> None:
         async with answered_within(self.provider_timeout_s):
             reach("refund.before_refund")
-            answer = await self.provider.refund(Charge.of(payment))
+            answer = await self.provider.refund(charge_for(self.provider, payment))
             reach("refund.refund_answered")
         if answer.state is not ProviderState.REFUNDED:
             # CAPTURED is a refund that has failed or is under way: owed still, so asked for again.
@@ -116,9 +118,8 @@ class Settler:
         now = self.clock.now()
 
         async def refunded(tx: Tx) -> bool:
-            moved = await payments.move(
-                tx, payment.id, PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED, due_at=now
-            )
+            old, new = PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED
+            moved = await payments.move(tx, payment.id, old, new, due_at=now, ver=payment.ver)
             if moved:
                 await bookings.touch(tx, payment.booking_id)
                 await self.chronicle.tell(tx, payment.booking_id, Happened.PAYMENT_REFUNDED)

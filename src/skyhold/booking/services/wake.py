@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from skyhold.booking import metrics
-from skyhold.booking.clients.payments.port import Charge, PaymentProvider, ProviderState
+from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState, charge_for
 from skyhold.booking.metrics import PaymentOutcome, RefundOutcome
 from skyhold.booking.models.payment import AT_REST, Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
@@ -73,7 +73,7 @@ class Waker:
             return
         with about(payment.booking_id):
             async with answered_within(self.provider_timeout_s):
-                answer = await self.provider.get(Charge.of(payment))
+                answer = await self.provider.get(charge_for(self.provider, payment))
             new = None if answer is None else REOPENED.get((payment.status, answer.state))
             if new is not None:
                 await self._reopen(payment, new)
@@ -82,7 +82,9 @@ class Waker:
         """The money is on its way back again, by the same steps as the first time."""
         now = self.clock.now()
         moved = await self.db.transact(
-            lambda tx: payments.move(tx, payment.id, payment.status, new, due_at=now)
+            lambda tx: payments.move(
+                tx, payment.id, payment.status, new, due_at=now, ver=payment.ver
+            )
         )
         if moved:
             metrics.payment(PaymentOutcome.REOPENED)

@@ -14,9 +14,18 @@ from enum import StrEnum
 from typing import Protocol
 
 from skyhold.booking.models.payment import NextAction, Payment
+from skyhold.kernel.client import Unknown
 from skyhold.kernel.money import Money
 
-__all__ = ["Answer", "Charge", "Entry", "NextAction", "PaymentProvider", "ProviderState"]
+__all__ = [
+    "Answer",
+    "Charge",
+    "Entry",
+    "NextAction",
+    "PaymentProvider",
+    "ProviderState",
+    "charge_for",
+]
 
 
 class ProviderState(StrEnum):
@@ -53,6 +62,14 @@ class Charge:
     def of(cls, payment: Payment) -> Charge:
         """What the provider needs to know of this attempt."""
         return cls(payment.id, payment.amount, payment.token, payment.reference, payment.created_at)
+
+
+def charge_for(provider: PaymentProvider, payment: Payment) -> Charge:
+    """What this provider is asked about a payment; Unknown when it was begun with another one."""
+    if (payment.provider or "sandbox") != provider.name:
+        msg = f"begun with {payment.provider or 'sandbox'}, and here is {provider.name}"
+        raise Unknown(msg)
+    return Charge.of(payment)
 
 
 @dataclass(frozen=True, slots=True)

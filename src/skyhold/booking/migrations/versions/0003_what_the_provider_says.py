@@ -1,4 +1,4 @@
-"""What the provider says of a payment: its own id for it, and what the payer has to do next.
+"""Which provider a payment is with, its own id for it, and what the payer has to do next.
 
 Revision: 0003
 Before: 0002
@@ -16,6 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("payments", sa.Column("provider", Key(length=16), nullable=True))
     op.add_column("payments", sa.Column("provider_ref", Key(length=255), nullable=True))
     op.add_column("payments", sa.Column("next_action", sa.JSON(none_as_null=True), nullable=True))
 
@@ -23,3 +24,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("payments", "next_action")
     op.drop_column("payments", "provider_ref")
+    op.drop_column("payments", "provider")

@@ -107,8 +107,9 @@ LORE: Mapping[Kind, Lore] = {
     Kind.HELD_BUT_SOLD: Lore(
         "the payment of this booking is not known here: the booking database was restored from an "
         "older backup",
-        "find its money among the provider's payments that are unknown here and refund it there; "
-        "the booking expires at its deadline and gives its seats back",
+        "find its money among the provider's payments that are unknown here; book and refund by "
+        "hand. The booking expires at its deadline; its seats stay confirmed until a person "
+        "cancels the hold",
     ),
     Kind.SEATS_KEPT: Lore(
         f"the hold is live although its seats were given back: {_RESTORED}",

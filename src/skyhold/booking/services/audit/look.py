@@ -110,16 +110,16 @@ class Reader:
 
     async def states(self, payments: Sequence[PaymentFacts]) -> dict[str, ProviderState | None]:
         """What the provider says of each of our payments."""
-        return await self.ask([charge_of(payment) for payment in payments])
+        states = await self.ask([charge_of(payment) for payment in payments])
+        return {payment.id: state for payment, state in zip(payments, states, strict=True)}
 
-    async def ask(self, charges: Sequence[Charge]) -> dict[str, ProviderState | None]:
-        """What the provider says of each, None where it has never heard of one."""
-        found: dict[str, ProviderState | None] = {}
+    async def ask(self, charges: Sequence[Charge]) -> list[ProviderState | None]:
+        """What the provider says of each in turn, None where it has never heard of one."""
+        states: list[ProviderState | None] = []
         for first in range(0, len(charges), ASKED_AT_ONCE):
             some = charges[first : first + ASKED_AT_ONCE]
-            states = await asyncio.gather(*(self._patiently(self._ask, one) for one in some))
-            found |= {charge.id: state for charge, state in zip(some, states, strict=True)}
-        return found
+            states += await asyncio.gather(*(self._patiently(self._ask, one) for one in some))
+        return states
 
     async def how_many(self) -> tuple[int, int]:
         """How many bookings and payments there are."""

@@ -98,13 +98,13 @@ class MoneyAudit:
         ids = [suspect.id for suspect in suspects]
         before = await self.reader.payments_by_ids(ids)
         charges = [_charge(suspect, before.get(suspect.id)) for suspect in suspects]
-        there = await self.reader.ask([charge for charge in charges if charge is not None])
+        states = await self.reader.ask(charges)
         after = await self.reader.payments_by_ids(ids)
         booking_ids = {payment.booking_id for payment in after.values()}
         bookings = await self.reader.bookings_by_ids(booking_ids) if booking_ids else {}
         moved = []
-        for suspect in suspects:
-            payment, state = after.get(suspect.id), there.get(suspect.id)
+        for suspect, state in zip(suspects, states, strict=True):
+            payment = after.get(suspect.id)
             if before.get(suspect.id) != payment:
                 moved.append(suspect)
             elif payment is None or _is_another(payment, suspect.entry):
@@ -148,13 +148,12 @@ def _is_another(payment: PaymentFacts, entry: Entry | None) -> bool:
     return entry.reference != payment.reference
 
 
-def _charge(suspect: Suspect, payment: PaymentFacts | None) -> Charge | None:
+def _charge(suspect: Suspect, payment: PaymentFacts | None) -> Charge:
     """How the provider is asked about it: by our payment, or by its own entry."""
     entry = suspect.entry
     if payment is not None and not _is_another(payment, entry):
         return charge_of(payment)
-    if entry is None:
-        return None
+    assert entry is not None, "what we do not know, the provider has told us of"
     return Charge(entry.payment_id, entry.amount, "", entry.reference, entry.created_at)
 
 

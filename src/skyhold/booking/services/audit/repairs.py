@@ -137,7 +137,7 @@ class Repairer:
         return True
 
     async def _cancel_hold(self, case: Case) -> bool:
-        if not case.is_live:
+        if case.hold_status is not HoldStatus.CONFIRMED:
             return False
         if case.booking is not None:
             msg = "there is a booking by now"

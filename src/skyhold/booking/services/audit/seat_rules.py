@@ -30,6 +30,8 @@ def judge_seats(case: Case, limits: Limits) -> Iterator[Finding]:
         yield from _sold(case)
     elif case.booking.status is BookingStatus.HELD:
         yield from _held(case, limits)
+    elif case.booking.status is BookingStatus.EXPIRED and case.hold_status is HoldStatus.CONFIRMED:
+        yield _of_booking(case, Kind.HELD_BUT_SOLD, Repair.PERSON)
     elif case.booking.has_ended and not case.booking.hold_open and case.is_live:
         yield _of_booking(case, Kind.SEATS_KEPT, Repair.GIVE_SEATS_BACK)
     if not case.booking.has_ended and case.is_live:

@@ -6,9 +6,9 @@ the authorisation, makes the same object, and once that is cancelled a late conf
 good.
 
 Keys. `<payment id>:create` names the object, `<payment id>:confirm` the one attempt to pay with it,
-`<payment id>:refund:<n>` the refund after n that failed. Capturing and cancelling have none: Stripe
-does either at most once to an object, and would answer a repeat under a key with what it kept, even
-an error of its own that is long over.
+`<payment id>:refund:<n>:<hour>` the refund after n that failed. Capturing and cancelling have none:
+Stripe does either at most once to an object, and would answer a repeat under a key with what it
+kept, even an error of its own that is long over.
 
 Stripe forgets a key after 24 hours or more, and another object could be made under it then. So the
 key is used only for so long; later the object is known by the reference that we have kept, or
@@ -181,7 +181,9 @@ class StripeProvider:
             "payment_intent": intent_id,
             "metadata": {METADATA: charge.id},
         }
-        key = f"{charge.id}:refund:{failed}"
+        # Within the hour a repeat is the same refund; later Stripe no longer answers with an error
+        # that it kept, and more than what was captured it never gives back.
+        key = f"{charge.id}:refund:{failed}:{self._clock.now():%Y-%m-%dT%H}"
         try:
             await heard(self._refunds.create_async(params, {"idempotency_key": key}))
         except REFUSED as error:
@@ -260,10 +262,15 @@ class StripeProvider:
 
 
 def _entry(payment_id: str, intent: stripe.PaymentIntent) -> Entry:
+    try:
+        amount = from_stripe(intent.amount, intent.currency)
+    except (Unchargeable, ValueError) as error:
+        msg = f"{intent.id}: {error}; does another system use this account?"
+        raise Unknown(msg) from error
     return Entry(
         payment_id,
         answer_of(intent).state,
-        from_stripe(intent.amount, intent.currency),
+        amount,
         datetime.fromtimestamp(intent.created, UTC),
         intent.id,
     )
