@@ -12,6 +12,7 @@ from flight_stage import a_flight, books_of, clear_the_ground, lay_the_ground
 from sqlalchemy import func, select
 
 from skyhold import embedded
+from skyhold.booking.clients.payments.port import Charge, ProviderState
 from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType
 from skyhold.booking.models.payment import PaymentStatus
 from skyhold.booking.models.tables import OUTBOX, BookingRow, PaymentRow, UserRow
@@ -132,7 +133,8 @@ async def test_every_commit_may_be_lost_once_and_all_is_done_once(
         books = await books_of(outside, flight)
         books.check()
         assert books.states() == {booked.booking.id: HoldStatus.CONFIRMED}
-        assert (await bookings.provider.get(paid.payment.id)).value == "captured"
+        known = await bookings.provider.get(Charge.of(paid.payment))
+        assert known.state is ProviderState.CAPTURED
         async with outside.read() as tx:
             told = await tx.rows(
                 select(OUTBOX.c.type)
