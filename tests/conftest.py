@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from skyhold.booking.settings import BookingSettings
 from skyhold.booking.wiring import HISTORY as BOOKING_HISTORY
@@ -13,6 +16,24 @@ from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import HISTORY as FLIGHT_HISTORY
 from skyhold.flight.wiring import open_database as open_flight_database
 from support.system import OneProcess, one_process
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in this process configures logging; the next test knows nothing of it."""
+    configure, before = structlog.configure, structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    # A logger that has kept the configuration would keep it for good.
+    monkeypatch.setattr(
+        structlog,
+        "configure",
+        lambda **given: configure(**given | {"cache_logger_on_first_use": False}),
+    )
+    yield
+    configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
