@@ -6,6 +6,7 @@ ARGS    =
 MINUTES = 5
 DB      = sqlite
 SEED    =
+SECONDS = 5
 
 venv  := .venv
 bin   := $(venv)/bin
@@ -25,11 +26,15 @@ pip_reach := PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_
 unexport $(filter-out $(pip_reach),$(filter PIP_%,$(.VARIABLES)))
 export PIP_USER := 0
 
+# Without a DB of its own, `bench` measures all of them.
+measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
+          $(if $(filter command environment,$(firstword $(origin DB))),--db $(DB))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants check format docs lock clean
+.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-memory bench-instructions check audit sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -50,7 +55,22 @@ faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mari
 faults-mutants: $(tools) ## planted bugs, one at a time: does that find each of them?
 	@PYTHONPATH=tests $(bin)/python -m faults.mutants $(ARGS)
 
-check: $(tools) ## style, types, import rules and dependencies, all of them even when one fails
+fuzz: $(tools) ## requests made up from the APIs' documents, for long: MINUTES=30 SEED=7
+	@PYTHONPATH=tests $(bin)/python -m fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+bench: $(tools) ## what each operation costs, beside its floor: DB=... SECONDS=5 (needs wrk)
+	@$(measure) $(ARGS)
+
+bench-size: $(tools) ## the same with millions of flights and bookings: DB=mariadb
+	@$(measure) --size --rounds 3 $(ARGS)
+
+bench-instructions: $(tools) ## how many instructions the pure hot functions take (needs valgrind)
+	@PYTHONPATH=tests:. $(bin)/python -m bench.instructions
+
+bench-memory: $(tools) ## does memory grow under load? MINUTES=60 DB=mariadb
+	@$(measure) --memory $(MINUTES) --startup $(ARGS)
+
+check: $(tools) ## style, types, import rules, dependencies and security, all of them even when one fails
 	@failed=; \
 	try() { echo "== $$*"; "$(bin)/$$@" || failed="$$failed [$$*]"; }; \
 	try ruff check; \
@@ -58,13 +78,20 @@ check: $(tools) ## style, types, import rules and dependencies, all of them even
 	try mypy; \
 	try lint-imports --no-logo; \
 	try deptry src; \
+	try bandit --quiet --configfile pyproject.toml --recursive src; \
 	test -z "$$failed" || { echo "Not in order:$$failed" >&2; exit 1; }
+
+audit: $(tools) ## are locked packages known to be vulnerable? exits with 3 when nobody could be asked
+	@$(bin)/python scripts/audit.py $(ARGS)
+
+sbom: $(tools) ## write dist/skyhold.cdx.json: what Skyhold is made of (CycloneDX)
+	@$(bin)/python scripts/sbom.py
 
 format: $(tools) ## put the code in its format and make the fixes that are safe
 	@$(bin)/ruff check --fix-only --quiet
 	@$(bin)/ruff format
 
-docs: $(tools) ## write the documents that follow from the code: settings, events
+docs: $(tools) ## write the documents that follow from the code: settings, events, APIs
 	@$(bin)/python scripts/docs.py
 
 lock: $(tools) ## write requirements/*.lock for what pyproject.toml asks

@@ -1,4 +1,4 @@
-"""Writes the documents that follow from the code: docs/settings.md and docs/asyncapi.json.
+"""Writes the documents that follow from the code: settings.md, asyncapi.json, openapi-*.json.
 
 .venv/bin/python scripts/docs.py            write them
 .venv/bin/python scripts/docs.py --check    exit with 1 when one is out of date
@@ -6,24 +6,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import httpx
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
+from starlette.types import ASGIApp
 
+from skyhold.booking import app as booking_app
+from skyhold.booking import wiring as booking_wiring
 from skyhold.booking.settings import BookingSettings
 from skyhold.contracts.events import EVENT_KINDS
 from skyhold.contracts.queues import TOPOLOGY
+from skyhold.flight import app as flight_app
+from skyhold.flight import wiring as flight_wiring
 from skyhold.flight.settings import FlightSettings
 from skyhold.kernel.messaging.asyncapi import asyncapi_document
 from skyhold.kernel.settings import KernelSettings
 from skyhold.sandbox.settings import SandboxSettings
 
 DOCS = Path(__file__).parents[1] / "docs"
+ELSEWHERE = "http://localhost:3000"
 UNITS = {"_s": "seconds", "_ms": "milliseconds", "_bytes_max": "bytes", "_bytes": "bytes"}
 HEAD = """# Settings
 
@@ -59,7 +69,13 @@ def settings_page() -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated document, by its place."""
-    return {DOCS / "settings.md": settings_page(), DOCS / "asyncapi.json": _events()}
+    booking, flight = asyncio.run(_apis())
+    return {
+        DOCS / "settings.md": settings_page(),
+        DOCS / "asyncapi.json": _events(),
+        DOCS / "openapi-booking.json": booking,
+        DOCS / "openapi-flight.json": flight,
+    }
 
 
 def _events() -> str:
@@ -67,6 +83,27 @@ def _events() -> str:
     return asyncapi_document(
         EVENT_KINDS, TOPOLOGY, version=version("skyhold"), delivery_limit=limit
     )
+
+
+async def _apis() -> tuple[str, str]:
+    """The OpenAPI documents of both services, as each of them serves its own."""
+    secrets = {"jwt_secret": "-" * 32, "service_secret": "+" * 32}
+    with tempfile.TemporaryDirectory() as folder:
+        bookings = booking_wiring.wire(
+            BookingSettings(_env_file=None, data_dir=folder, flight_service=ELSEWHERE, **secrets)
+        )
+        flights = flight_wiring.wire(FlightSettings(_env_file=None, data_dir=folder, **secrets))
+        return (
+            await _api(booking_app.create_app(bookings)),
+            await _api(flight_app.create_app(flights, owns_service=True)),
+        )
+
+
+async def _api(app: ASGIApp) -> str:
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url=ELSEWHERE) as client:
+        document = (await client.get("/openapi.json")).raise_for_status().json()
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:

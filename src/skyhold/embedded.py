@@ -24,7 +24,9 @@ from skyhold.kernel import tracing
 from skyhold.kernel.client import PyreqwestTransport, Transport
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.http.application import application
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.http.identity import FrontDoors
 from skyhold.kernel.messaging import MemoryBus
 
 Services = tuple[BookingService, FlightService]
@@ -67,5 +69,6 @@ def create_app(services: Services) -> ASGIApp:
     app = application("Skyhold", routers, lifespan, ready, {**bookings.probes, **flights.probes})
     app.state.booking = bookings
     app.state.flight = flights
-    app.state.doors = flights  # its tokens are those of both: people's, and the services'
-    return Gateway(app, service="skyhold", body_bytes_max=bookings.settings.body_bytes_max)
+    # Sessions are the booking service's, and holds are called by it with tokens for the other one.
+    app.state.doors = FrontDoors(bookings.people, flights.service_tokens)
+    return Gateway(app, service="skyhold", edge=Edge.of(bookings.settings))

@@ -22,7 +22,7 @@ IMPATIENT = {"audit_settle_s": 0}
 BOOKS = ("booking", "flight", "sandbox")
 TABLES = {
     "booking": (
-        *("payments", "passengers", "booking_flights", "bookings"),
+        *("booking_log", "payments", "passengers", "booking_flights", "bookings"),
         *("booking_outbox", "booking_inbox", "booking_inbox_positions", "booking_leases"),
     ),
     "flight": ("seat_claims", "holds", "flight_outbox", "flight_leases"),
@@ -130,7 +130,7 @@ class Desk:
         return [seat for (seat,) in rows]
 
     def lose_booking(self, booking: Any) -> None:
-        for table in ("payments", "passengers", "booking_flights"):
+        for table in ("booking_log", "payments", "passengers", "booking_flights"):
             self.sql("booking", f"DELETE FROM {table} WHERE booking_id = ?", booking["id"])  # noqa: S608 - a name from here
         self.sql("booking", "DELETE FROM bookings WHERE id = ?", booking["id"])
 

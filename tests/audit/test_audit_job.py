@@ -41,6 +41,12 @@ class Process:
         return [line["event"] for line in lines if line["event"].startswith("audit.")]
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """On a busy machine an audit is over in a round, too; a test that wants it cut says so."""
+    monkeypatch.setattr(job, "ROUND_S", 30)
+
+
 @pytest.fixture
 def passes(desk):
     """Let time pass for these processes."""
@@ -280,4 +286,4 @@ async def test_it_keeps_its_pace(desk, monkeypatch):
 @pytest.mark.parametrize(("period_s", "names"), [(0, set()), (86_400, {"audit"})])
 async def test_the_job_can_be_turned_off(start_system, period_s, names):
     async with start_system(audit_period_s=period_s) as system:
-        assert {job.name for job in system.bookings.jobs} - {"drive", "relay"} == names
+        assert {job.name for job in system.bookings.jobs} & {"audit"} == names

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from skyhold.booking.models.booking import BookingStatus
 from skyhold.booking.repositories import audit as rows
-from skyhold.booking.repositories import bookings
+from skyhold.booking.repositories import booking_moves
 from skyhold.booking.services.audit.kinds import Finding
 from skyhold.kernel.client import Unknown
 from support.traveller import seats_of
@@ -145,7 +145,7 @@ async def test_money_of_a_booking_that_moves_meanwhile_is_left_to_the_next_audit
     touch = rows.touch
 
     async def moved(tx, booking):
-        await bookings.touch(tx, booking.id)
+        await booking_moves.touch(tx, booking.id)
         return await touch(tx, booking)
 
     rows.touch = moved

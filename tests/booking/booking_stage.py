@@ -17,6 +17,7 @@ from skyhold.booking.clients.payments.sandbox import SandboxProvider
 from skyhold.booking.models.booking import Booking, BookingStatus
 from skyhold.booking.models.payment import AT_REST, Payment
 from skyhold.booking.models.tables import OUTBOX
+from skyhold.booking.models.user import Role
 from skyhold.booking.repositories import bookings, payments
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.kernel.client import RawReply, Unknown
@@ -212,12 +213,20 @@ class Gate:
         return answer
 
 
-class Death:
-    """A trouble that ends the process once so many calls were carried out."""
+UNWIND_S = 0.02
 
-    def __init__(self, after: int) -> None:
+
+class Death:
+    """A trouble that ends the process once so many calls were carried out.
+
+    `calls` are those that it made alive: what it still does as it is unwound, no dead process does.
+    """
+
+    def __init__(self, world: World, after: int) -> None:
+        self._world = world
         self._left = after
         self.came = asyncio.Event()
+        self.calls: list[str] | None = None
 
     async def __call__(self, go: Go) -> Any:
         if self._left > 0:
@@ -226,6 +235,7 @@ class Death:
             if self._left > 0:
                 return answer
         self._left = -1
+        self.calls = self.calls or list(self._world.calls)
         self.came.set()
         raise Died
 
@@ -233,14 +243,15 @@ class Death:
 async def dies(world: World, calls: list[str], steps: int, work: Awaitable[Any]) -> None:
     """Let `work` make `calls`, and let its process die once it has made so many of them."""
     world.calms()
-    world.on(".*", death := Death(after=steps))
+    world.on(".*", death := Death(world, after=steps))
     task = asyncio.ensure_future(work)
     came = asyncio.create_task(death.came.wait())
     await asyncio.wait({task, came}, return_when=asyncio.FIRST_COMPLETED)
     for left in (task, came):
         left.cancel()
     await asyncio.gather(task, came, return_exceptions=True)
-    assert world.calls == calls[: max(steps, 1)]
+    await asyncio.sleep(UNWIND_S)  # and nothing of it gets through: it is dead
+    assert (death.calls or world.calls) == calls[: max(steps, 1)]
     world.calms()
 
 
@@ -317,8 +328,39 @@ async def a_traveller(system: OneProcess, name: str = "Ada") -> Traveller:
     """Someone new with an account and a token, without the detour over HTTP."""
     email = f"{name.lower()}-{next(_numbers)}@example.com"
     user = await system.bookings.users.register(name, email, PASSWORD)
-    token = system.bookings.access_tokens.issue(user.id, role=user.role)
-    return Traveller(system.bookings_http, token, email)
+    granted = await system.bookings.membership.sessions.begin(user, None)
+    return Traveller(system.bookings_http, granted.access_token, email)
+
+
+async def a_member_of_staff(system: OneProcess, name: str = "Stan") -> Traveller:
+    """Someone who works here, with an account of their own, and has logged in."""
+    email = f"{name.lower()}-{next(_numbers)}@example.com"
+    await system.bookings.users.register(name, email, PASSWORD, role=Role.STAFF)
+    who = {"email": email, "password": PASSWORD}
+    reply = await system.bookings_http.post("/api/v1/users/login", json=who)
+    assert reply.status_code == 200, reply.text
+    system.bookings_http.cookies.clear()
+    return Traveller(system.bookings_http, reply.json()["access_token"], email)
+
+
+async def account_of(person: Traveller) -> str:
+    """The id of somebody's account."""
+    id_: str = (await person.send("GET", "users/me"))["id"]
+    return id_
+
+
+async def timeline(person: Traveller, booking: Any, **asked: object) -> list[dict[str, Any]]:
+    """What was done to a booking, as it is told to this person."""
+    query = "&".join(f"{name}={value}" for name, value in {"limit": 100, **asked}.items())
+    reply = await person.send("GET", f"bookings/{booking['id']}/timeline?{query}")
+    assert reply.status == 200, reply.body
+    found: list[dict[str, Any]] = reply["data"]
+    return found
+
+
+async def done(person: Traveller, booking: Any) -> list[tuple[str, str]]:
+    """What was done to a booking, and by whom."""
+    return [(entry["action"], entry["by"]) for entry in await timeline(person, booking)]
 
 
 _numbers = itertools.count(1)
@@ -327,3 +369,12 @@ _numbers = itertools.count(1)
 def again(traveller: Traveller, system: OneProcess) -> Traveller:
     """The same person, at the service's next life."""
     return Traveller(system.bookings_http, traveller.token, traveller.email)
+
+
+async def comes_back(system: OneProcess, flight: str, *, left: int = 100) -> None:
+    """So many seats are free again, without anybody waiting for a hold to end."""
+
+    async def are_free() -> bool:
+        return await system.seats_left(flight) == left
+
+    await eventually(are_free, within_s=5)

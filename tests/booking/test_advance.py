@@ -32,7 +32,7 @@ from structlog.testing import capture_logs
 from skyhold.booking.clients.payments.port import ProviderState as Provider
 from skyhold.booking.models.booking import BookingStatus as Status
 from skyhold.booking.models.payment import Failure
-from skyhold.booking.repositories import bookings
+from skyhold.booking.repositories import booking_moves
 from skyhold.kernel.clock import FrozenClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -644,52 +644,52 @@ JUST = timedelta(microseconds=1)
 # The moves of a booking, each told what it sees; and where a booking must stand for it to happen.
 MOVES = {
     "start paying": (
-        lambda tx, it: bookings.start_paying(
+        lambda tx, it: booking_moves.start_paying(
             tx, it.id, NOBODYS_HOLD, now=it.payment_required_by - JUST, due_at=it.created_at
         ),
         {"held"},
     ),
     "start paying at the deadline": (
-        lambda tx, it: bookings.start_paying(
+        lambda tx, it: booking_moves.start_paying(
             tx, it.id, NOBODYS_HOLD, now=it.payment_required_by, due_at=it.created_at
         ),
         set(),
     ),
     "stop paying": (
-        lambda tx, it: bookings.stop_paying(
+        lambda tx, it: booking_moves.stop_paying(
             tx, it.id, str(it.active_payment_id), Status.HELD, due_at=it.created_at
         ),
         {"paying"},
     ),
     "stop paying with another payment": (
-        lambda tx, it: bookings.stop_paying(
+        lambda tx, it: booking_moves.stop_paying(
             tx, it.id, NOBODYS_HOLD, Status.HELD, due_at=it.created_at
         ),
         set(),
     ),
     "expire": (
-        lambda tx, it: bookings.expire(tx, it.id, now=it.payment_required_by),
+        lambda tx, it: booking_moves.expire(tx, it.id, now=it.payment_required_by),
         {"held"},
     ),
     "expire too early": (
-        lambda tx, it: bookings.expire(tx, it.id, now=it.payment_required_by - JUST),
+        lambda tx, it: booking_moves.expire(tx, it.id, now=it.payment_required_by - JUST),
         set(),
     ),
     "cancel what is held": (
-        lambda tx, it: bookings.cancel(tx, it.id, Status.HELD, now=it.created_at),
+        lambda tx, it: booking_moves.cancel(tx, it.id, Status.HELD, now=it.created_at),
         {"held"},
     ),
     "cancel what is confirmed": (
-        lambda tx, it: bookings.cancel(tx, it.id, Status.CONFIRMED, now=it.created_at),
+        lambda tx, it: booking_moves.cancel(tx, it.id, Status.CONFIRMED, now=it.created_at),
         {"confirmed"},
     ),
-    "close the hold": (lambda tx, it: bookings.close_hold(tx, it.id), {"expired"}),
+    "close the hold": (lambda tx, it: booking_moves.close_hold(tx, it.id), {"expired"}),
     "postpone": (
-        lambda tx, it: bookings.postpone(tx, it.id, it.ver, due_at=it.created_at),
+        lambda tx, it: booking_moves.postpone(tx, it.id, it.ver, due_at=it.created_at),
         {"held", "paying", "confirmed", "expired", "cancelled"},
     ),
     "postpone what has changed since": (
-        lambda tx, it: bookings.postpone(tx, it.id, it.ver - 1, due_at=it.created_at),
+        lambda tx, it: booking_moves.postpone(tx, it.id, it.ver - 1, due_at=it.created_at),
         set(),
     ),
 }

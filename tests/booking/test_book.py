@@ -10,6 +10,7 @@ from booking_stage import (
     Gate,
     a_traveller,
     again,
+    comes_back,
     dies,
     http,
     in_the_end,
@@ -40,15 +41,6 @@ async def seconds_to_pay(system, booking):
 
 async def hold_of(system, booking_id):
     return await system.hold("GET", booking_id)
-
-
-async def comes_back(system, flight):
-    """The seats of this flight are free again, without anybody waiting for the hold to end."""
-
-    async def all_free():
-        return await system.seats_left(flight) == 100
-
-    await eventually(all_free, within_s=5)
 
 
 # --- the flight service does not answer ------------------------------------------------------

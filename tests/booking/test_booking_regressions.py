@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from booking_stage import Gate, http, look, lost_request, rewritten
+from booking_stage import Gate, comes_back, http, look, lost_request, rewritten
 from structlog.testing import capture_logs
 
 from skyhold.kernel.auth import Tokens, access_kind
@@ -16,21 +16,16 @@ from skyhold.kernel.client import RawReply
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.db import DatabaseBusy, OutcomeUnknown
 from skyhold.kernel.ids import new_id
-from support.system import JWT_SECRET, eventually
+from support.system import JWT_SECRET
 from support.traveller import Traveller
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def comes_back(system, flight):
-    async def all_free():
-        return await system.seats_left(flight) == 100
-
-    await eventually(all_free, within_s=5)
-
-
 async def test_the_token_of_an_account_that_is_gone_books_nothing(still, flight):
-    token = Tokens(JWT_SECRET, access_kind(600), still.clock).issue(new_id(), role="customer")
+    token = Tokens(JWT_SECRET, access_kind(600), still.clock).issue(
+        new_id(), role="customer", sid=new_id()
+    )
     refused = await Traveller(still.bookings_http, token, "").book(flight)
     assert (refused.status, refused.code) == (401, "invalid_token")
     await comes_back(still, flight)

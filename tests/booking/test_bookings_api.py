@@ -204,8 +204,6 @@ REFUSED = {
     "right to left": "A\u202eB",
     "zero width": "A\u200bB",
     "emoji of several, joined": "\U0001f469\u200d\U0001f680",
-    "lone surrogate": "A\ud800B",
-    "surrogates in the wrong order": "\ude00\ud83d",
     "private use": "\ue000",
     "line separator": "A\u2028B",
     "101 characters": "x" * 101,
@@ -213,6 +211,14 @@ REFUSED = {
     "nothing": None,
     "a list": ["Ada"],
 }
+
+
+@pytest.mark.parametrize("name", ["A\ud800B", "\ude00\ud83d"], ids=ascii)
+async def test_half_a_character_is_not_even_json(still, alice, flight, name):
+    before = await written(still)
+    refused = await book_for(alice, flight, name)
+    assert (refused.status, refused.code) == (400, "bad_request")
+    assert await written(still) == before
 
 
 async def test_names_that_cannot_be_printed_are_refused(still, alice, flight):
@@ -225,7 +231,10 @@ async def test_names_that_cannot_be_printed_are_refused(still, alice, flight):
     assert await still.seats_left(flight) == 100
 
 
-@pytest.mark.parametrize("born_on", ["2999-01-01", "1899-12-31", "2026-02-30", "yesterday", ""])
+@pytest.mark.parametrize(
+    "born_on",
+    ["2999-01-01", "1899-12-31", "2026-02-30", "yesterday", "", "1990-12-10T00:00", "19901210"],
+)
 async def test_a_birthday_is_a_day_in_the_past(still, alice, flight, born_on):
     refused = await book_for(alice, flight, "Ada", born_on=born_on)
     assert (refused.status, refused.code) == (422, "invalid")
@@ -347,22 +356,22 @@ async def test_only_json_is_read(still, alice, flight, content_type):
     before = await written(still)
     content = json.dumps(a_body(flight)).encode()
     refused = Reply.of(await raw(alice, "POST", "bookings", content, content_type))
-    assert refused.status in {415, 422}
+    assert (refused.status, refused.code) == (415, "unsupported_media_type")
     assert await written(still) == before
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-async def test_json_in_another_encoding_is_read_or_refused(still, alice, flight, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+async def test_json_in_another_encoding_is_refused(still, alice, flight, encoding):
     content = json.dumps(a_body(flight)).encode(encoding)
-    assert (await raw(alice, "POST", "bookings", content)).status_code in {201, 400, 422}
+    assert (await raw(alice, "POST", "bookings", content)).status_code == 400
 
 
-async def test_a_key_given_twice_in_a_body_is_no_way_around_anything(still, alice, flight):
+async def test_a_key_given_twice_in_a_body_is_refused(still, alice, flight):
     twice = b'{"status": "confirmed", "status": "cancelled"}'
     booking = await alice.book(flight)
     reply = Reply.of(await raw(alice, "PATCH", f"bookings/{booking['id']}", twice))
-    assert reply.status in {200, 400, 422}
-    assert (await alice.get(booking))["status"] in {"held", "cancelled"}
+    assert (reply.status, reply.code) == (400, "bad_request")
+    assert (await alice.get(booking))["status"] == "held"
 
 
 # --- ids -------------------------------------------------------------------------------------
@@ -390,7 +399,7 @@ BAD_IDS = [
     "%E2%80%AE",
     "%ff%fe",
     "\uff10\uff11\uff18f0000-0000-7000-8000-000000000000",
-    "a" * 10_000,
+    "a" * 8_000,
 ]
 
 
@@ -400,7 +409,7 @@ async def test_what_is_no_id_finds_nothing_and_breaks_nothing(still, alice, flig
     for booking_id in BAD_IDS:
         for method, body in (("GET", None), ("DELETE", None), ("PATCH", {"status": "cancelled"})):
             reply = await alice.send(method, f"bookings/{booking_id}", body)
-            assert reply.status in {404, 422}, (method, booking_id)
+            assert reply.status in {404, 405, 422}, (method, booking_id)
         body = {"booking_id": booking_id, "payment_token": "tok_visa"}
         assert (await alice.send("POST", "bookings/payments", body)).status in {404, 422}
     assert await written(still) == before
@@ -416,6 +425,15 @@ async def test_other_spellings_of_a_path_lead_nowhere(still, alice, path):
 async def test_other_methods_are_not_allowed(still, alice, method):
     refused = await alice.send(method, f"bookings/{new_id()}")
     assert refused.status == 405
+    assert refused.headers["allow"] == "DELETE, GET, HEAD, PATCH"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+async def test_payments_is_an_address_and_no_bookings_id(still, alice, method):
+    headers = {"authorization": f"Bearer {alice.token}"}
+    address = "/api/v1/bookings/payments"
+    refused = await still.bookings_http.request(method, address, headers=headers)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 # --- who -------------------------------------------------------------------------------------
@@ -448,12 +466,15 @@ async def test_whose_booking_it_is_the_token_says_and_nothing_else(still, alice,
     for header in ("x-user-id", "x-forwarded-user", "user-id"):
         seen = await bob.send("GET", "bookings", **{header: kept.user_id})
         assert seen["data"] == []
-    assert (await bob.send("GET", f"bookings?user_id={kept.user_id}"))["data"] == []
+    refused = await bob.send("GET", f"bookings?user_id={kept.user_id}")
+    assert (refused.status, refused["errors"][0]["field"]) == (422, "query.user_id")
 
 
 async def test_an_unsigned_or_foreign_token_is_nobodys(still, alice, flight):
-    foreign = Tokens(PASSWORD * 2, access_kind(600), still.clock).issue("018f", role="admin")
-    expired = Tokens(JWT_SECRET, access_kind(-1), still.clock).issue("018f", role="admin")
+    foreign = Tokens(PASSWORD * 2, access_kind(600), still.clock).issue(
+        "018f", role="admin", sid="s1"
+    )
+    expired = Tokens(JWT_SECRET, access_kind(-1), still.clock).issue("018f", role="admin", sid="s1")
     head, claims, signature = alice.token.split(".")
     for token in (
         foreign,

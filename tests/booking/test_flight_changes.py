@@ -19,7 +19,7 @@ from booking_stage import (
 from sqlalchemy import delete, insert, select, update
 
 from skyhold.booking.models.tables import BookingFlightRow, BookingRow, FlightChangeRow
-from skyhold.booking.repositories import bookings, flight_changes
+from skyhold.booking.repositories import booking_moves, flight_changes
 from skyhold.booking.schemas.flight_events import news_of
 from skyhold.booking.services.flight_changes import SETTLE_S
 from skyhold.flight.models.tables import OUTBOX as FLIGHT_OUTBOX
@@ -598,9 +598,9 @@ async def test_a_change_is_not_written_over_a_booking_that_has_moved(still, alic
     as_read, _ = await look(still, booking)
     await alice.pay(booking)
     db = still.bookings.db
-    assert not await db.transact(lambda tx: bookings.change(tx, as_read, as_read))
+    assert not await db.transact(lambda tx: booking_moves.change(tx, as_read, as_read))
     now, _ = await look(still, booking)
-    assert await db.transact(lambda tx: bookings.change(tx, now, now))
+    assert await db.transact(lambda tx: booking_moves.change(tx, now, now))
 
 
 async def test_of_a_flights_changes_the_latest_is_kept_and_each_is_heard_once(still, alice, flight):

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from holds_stage import SEGMENT
 
 from skyhold.booking.clients.flights import Flights, HoldGone, HoldIsConfirmed
 from skyhold.booking.errors import FlightRefusal
@@ -17,17 +18,6 @@ HOLD_ID = "018f0000-0000-7000-8000-000000000001"
 WANTED = HoldWanted.model_validate(
     {"segments": [{"flight_id": "UA1545-2026-12-01-EWR", "count": 2}], "ttl_s": 1020}
 )
-SEGMENT = {
-    "flight_id": "UA1545-2026-12-01-EWR",
-    "flight_number": "UA1545",
-    "origin": "EWR",
-    "destination": "IAH",
-    "departing_at": "2026-12-01T05:15:00-05:00",
-    "arriving_at": "2026-12-01T08:19:00-06:00",
-    "cabin": "economy",
-    "seats": ["12A", "12B"],
-    "fare": {"amount": "129.00", "currency": "USD"},
-}
 HELD = {
     "hold_id": HOLD_ID,
     "status": "held",

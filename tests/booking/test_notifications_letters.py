@@ -240,6 +240,18 @@ def test_a_name_cannot_add_a_header_or_a_paragraph(type_):
     assert text_of(letter).count("\n") == text_of(honest).count("\n")
 
 
+def test_a_name_cannot_end_a_part_of_the_letter():
+    honest = read(letters.compose(about("booking.confirmed")))
+    boundaries = [part.get_boundary() for part in honest.walk() if part.is_multipart()]
+    assert len(set(boundaries)) == 2
+    for boundary in boundaries:
+        for before in range(60, 75):  # one of them has the boundary begin a line of the encoding
+            name = f"{'x' * before}--{boundary}--"
+            letter = read(letters.compose(_by(about("booking.confirmed"), a_user(name=name))))
+            assert letter.as_string().count(f"\n--{boundary}--") == 1
+            assert f"Hello {name}," in text_of(letter)
+
+
 def _by(told, user):
     return type(told)(told.event, told.booking, user, told.payment)
 

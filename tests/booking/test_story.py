@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from booking_stage import lost_request
+from booking_stage import look, lost_request
 from rich.console import Console
 
 from skyhold.booking.errors import BookingNotFound
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def shown(system, which):
     """What the terminal says, its lines."""
     out = io.StringIO()
-    show(await system.bookings.stories.tell(which), Console(file=out, width=200))
+    show(await system.bookings.stories.tell(which), Console(file=out, width=300))
     return out.getvalue()
 
 
@@ -47,6 +47,26 @@ async def test_it_tells_states_payments_hold_and_events(still, alice, flight):
     story = ["booking.held", "payment.declined", "booking.confirmed", "booking.cancelled"]
     places = [events.index(event) for event in [*story, "payment.refunded"]]
     assert places == sorted(places)
+
+
+async def test_it_tells_who_did_what_from_the_log(still, alice, flight):
+    booking = await a_story(alice, flight)
+    log = (await shown(still, booking["id"])).split("Log")[1]
+    user = (await look(still, booking))[0].user_id
+    lines = [
+        ("held", f"customer {user}", "new → held"),
+        ("payment_started", f"customer {user}", "held → paying"),
+        ("payment_declined", "system", "paying → held", "declined"),
+        ("payment_started", f"customer {user}", "held → paying", "129.00 USD"),
+        ("confirmed", "system", "paying → confirmed"),
+        ("cancelled", f"customer {user}", "confirmed → cancelled", "refund of 129.00 USD"),
+        ("refunded", "system"),
+    ]
+    found = [line for line in log.splitlines() if any(f" {facts[0]} " in line for facts in lines)]
+    assert len(found) == len(lines)
+    for line, facts in zip(found, lines, strict=True):
+        for fact in facts:
+            assert fact in line
 
 
 async def test_a_booking_is_found_by_its_id_and_by_its_locator_in_any_case(still, alice, flight):

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from skyhold.booking.app import create_app
 from skyhold.kernel.auth import Tokens, access_kind
+from skyhold.kernel.ids import new_id
 from support.system import JWT_SECRET, PASSWORD
 from support.traveller import Reply
 
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def a_browser(system, base_url="http://skyhold.test", app=None):
     """A client with cookies of its own."""
     transport = httpx.ASGITransport(app) if app else system.bookings_http._transport
-    return httpx.AsyncClient(transport=transport, base_url=base_url, timeout=60)
+    # With its cookies it also says which page sends what, as browsers do.
+    headers = {"origin": base_url}
+    return httpx.AsyncClient(transport=transport, base_url=base_url, timeout=60, headers=headers)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -139,7 +142,6 @@ NO_EMAILS = [
     "Ada <ada@example.com>",
     "a\x00da@example.com",
     "a\u202eda@example.com",
-    "\ud800@example.com",
     "ada@[127.0.0.1]",
     "ada@" + "a" * 250 + ".com",
     None,
@@ -194,7 +196,9 @@ EMOJI = "\N{PILE OF POO}"
     ("password", "status"),
     [
         ("1234567", 422),
-        ("12345678", 201),
+        ("12345678", 422),  # it is among the most common ones
+        ("PassWord", 422),  # (the same)
+        ("x7%kQ p9", 201),
         ("p" * 1024, 201),
         ("p" * 1025, 422),
         (EMOJI * 64, 201),
@@ -202,8 +206,8 @@ EMOJI = "\N{PILE OF POO}"
         ("with\x00nul-inside", 201),
         ("", 422),
         (None, 422),
-        (12345678, 422),
-        (["12345678"], 422),
+        (87654320, 422),
+        (["x7%kQ p9"], 422),
     ],
     ids=lambda it: ascii(it)[:12],
 )
@@ -236,10 +240,16 @@ async def test_every_character_of_a_password_counts(browser, password, other):
     assert (await login(browser, email, password)).status == 200
 
 
+async def test_a_password_that_is_the_email_is_none(browser):
+    for password in ("Jane.Doe", "jane.doe@example.com", "JANE.DOE"):
+        assert (await register(browser, "jane.doe@example.com", password)).status == 422
+    assert (await register(browser, "jane.doe@example.com", "jane.doe2")).status == 201
+
+
 async def test_a_lone_surrogate_is_no_character_of_a_password(browser):
     who = {"email": "x@example.com", "password": "surrogate \ud800 inside"}
-    assert (await send(browser, "register", {"name": "Ada"} | who)).status == 422
-    assert (await send(browser, "login", who)).status == 422
+    assert (await send(browser, "register", {"name": "Ada"} | who)).status == 400
+    assert (await send(browser, "login", who)).status == 400
 
 
 async def test_a_hash_made_at_another_cost_is_renewed_at_login(lives):
@@ -297,7 +307,7 @@ async def test_a_service_is_no_person(still, browser):
 
 async def test_a_token_of_nobody_we_know_opens_nothing(still, browser):
     tokens = Tokens(JWT_SECRET, access_kind(600), still.clock)
-    ghost = tokens.issue("018f0000-0000-7000-8000-000000000000", role="customer")
+    ghost = tokens.issue("018f0000-0000-7000-8000-000000000000", role="customer", sid=new_id())
     assert (await me(browser, **bearer(ghost))).status == 401
 
 
@@ -325,7 +335,13 @@ async def test_the_browsers_cookie_is_out_of_reach_of_scripts_and_other_sites(br
             "max-age": "86400",
             "httponly": True,
             "samesite": "lax",
-        }
+        },
+        "skyhold_refresh": {
+            "path": "/api/v1/users",
+            "max-age": "1209600",
+            "httponly": True,
+            "samesite": "strict",
+        },
     }
 
 
@@ -335,8 +351,10 @@ async def test_where_cookies_are_secure_the_cookie_is_bound_to_this_host(start):
         a_browser(system, "https://skyhold.test") as browser,
     ):
         await register(browser, "ada@example.com")
-        ((name, attributes),) = set_cookies(await login(browser, "ada@example.com")).items()
-        assert name == "__Host-skyhold_access"
+        cookies = set_cookies(await login(browser, "ada@example.com"))
+        assert set(cookies) == {"__Host-skyhold_access", "__Secure-skyhold_refresh"}
+        assert cookies["__Secure-skyhold_refresh"]["secure"] is True
+        attributes = cookies["__Host-skyhold_access"]
         assert attributes["secure"] is True
         assert attributes["httponly"] is True
         assert "domain" not in attributes
@@ -366,6 +384,8 @@ async def test_logging_out_takes_the_cookie_away(browser):
     assert {line.split("=")[0] for line in gone.headers.get_list("set-cookie")} == {
         "skyhold_access",
         "__Host-skyhold_access",
+        "skyhold_refresh",
+        "__Secure-skyhold_refresh",
     }
     assert (await me(browser)).status == 401
     assert (await browser.post("/api/v1/users/logout")).status_code == 204

@@ -52,6 +52,7 @@ VALUES = Table(
 # SQLAlchemy runs the drivers, bring the interpreter down.
 PHASES = [phase for phase in Phase if phase is not Phase.explain]
 
+mariadb_only = pytest.mark.parametrize("engine", ["mariadb"], indirect=True, scope="module")
 # For what only a server can do, or suffer.
 servers_only = pytest.mark.parametrize(
     "engine", ["mariadb", "postgresql"], indirect=True, scope="module"

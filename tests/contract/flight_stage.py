@@ -15,6 +15,7 @@ from skyhold.flight.models.flight import flight_id
 from skyhold.flight.models.holds import LIVE
 from skyhold.flight.models.tables import FlightRow, HoldRow, SeatClaimRow
 from skyhold.flight.repositories import schedule
+from skyhold.flight.repositories.reference import Reference
 from skyhold.flight.services.departures import Departure, new_row
 from skyhold.flight.services.holds import Holds
 from skyhold.kernel.clock import FrozenClock
@@ -67,7 +68,7 @@ async def a_flight(db: Database, clock: FrozenClock) -> str:
 
 def holds_on(db: Database, clock: FrozenClock, *, batch_max: int = 8) -> Holds:
     """The service, as one replica has it."""
-    return Holds(db, clock, batch_max=batch_max, waiting_max=10_000, sweep_max=100)
+    return Holds(db, Reference(), clock, batch_max=batch_max, waiting_max=10_000, sweep_max=100)
 
 
 def wanted(flight: str, *seats: str, count: int | None = None, ttl_s: int = 600) -> HoldWanted:

@@ -167,12 +167,18 @@ async def test_what_is_spoilt_is_found_in_the_midst_of_others_and_repaired(syste
             (Kind.SEATS_KEPT, kept["id"]),
             (Kind.MONEY_KEPT, kept["id"]),
         }
+        repair = system.bookings.auditing.repairer.repair
         for finding in found:
-            outcome, why = await system.bookings.auditing.repairer.repair(finding)
-            assert outcome is Outcome.DONE, (finding, why)
+            outcome, why = await repair(finding)
+            # One booking has two findings, and may move on when the first is repaired.
+            again = finding.booking_id == kept["id"] and str(why).endswith("audit again")
+            assert outcome is Outcome.DONE or again, (finding, why)
 
         async def in_order():
-            return (await audit(system))[1] == []
+            _, left = await audit(system)
+            for finding in left:
+                await repair(finding)
+            return left == []
 
         await eventually(in_order, within_s=30)
     finally:

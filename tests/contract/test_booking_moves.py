@@ -20,9 +20,10 @@ from skyhold.booking.models.booking import (
 from skyhold.booking.models.payment import AT_REST, Failure, PaymentStatus
 from skyhold.booking.models.tables import BookingRow, PaymentRow
 from skyhold.booking.models.user import email_key
-from skyhold.booking.repositories import bookings, payments, users
+from skyhold.booking.repositories import booking_moves, bookings, payments, users
 from skyhold.kernel.db import Dangling, Duplicate
 from skyhold.kernel.ids import new_id
+from skyhold.kernel.passwords import Hashed
 
 RIVALS = 8
 
@@ -64,8 +65,8 @@ async def test_of_many_who_change_a_hash_one_does(replicas, ada):
     changed = await asyncio.gather(
         *(
             replicas[nth % 2].transact(
-                lambda tx, new=f"{nth:060}": users.change_password_hash(
-                    tx, ada.id, old=ada.password_hash, new=new
+                lambda tx, new=f"{nth:060}": users.change_password(
+                    tx, ada.id, old=ada.password_hash, new=Hashed(new, None)
                 )
             )
             for nth in range(RIVALS)
@@ -82,8 +83,7 @@ async def test_a_booking_comes_back_as_it_was_written(desk, ada, now, write):
     await write(booking)
     async with desk.read() as tx:
         assert await bookings.by_id(tx, booking.id) == booking
-        assert await bookings.owned(tx, booking.id, ada.id) == booking
-        assert await bookings.owned(tx, booking.id, new_id()) is None
+        assert await bookings.by_ids(tx, [booking.id, new_id()]) == {booking.id: booking}
         assert await bookings.by_key(tx, ada.id, "Key") == booking
         assert await bookings.by_key(tx, ada.id, "key") is None
 
@@ -167,27 +167,29 @@ ENDED = {"status": BookingStatus.CANCELLED}
 MOVES = {
     "start paying": (
         {},
-        lambda tx, id, now: bookings.start_paying(tx, id, new_id(), now=now, due_at=now),
+        lambda tx, id, now: booking_moves.start_paying(tx, id, new_id(), now=now, due_at=now),
     ),
     **{
         f"paying to {new}": (
             PAYING,
-            lambda tx, id, now, new=new: bookings.stop_paying(tx, id, "p" * 36, new, due_at=now),
+            lambda tx, id, now, new=new: booking_moves.stop_paying(
+                tx, id, "p" * 36, new, due_at=now
+            ),
         )
         for new in sorted(booking_model.NEXT[BookingStatus.PAYING])
     },
     "expire": (
         {"payment_required_by": datetime(2080, 1, 1, 12, tzinfo=UTC)},
-        lambda tx, id, now: bookings.expire(tx, id, now=now),
+        lambda tx, id, now: booking_moves.expire(tx, id, now=now),
     ),
     **{
         f"cancel {old}": (
             {"status": old},
-            lambda tx, id, now, old=old: bookings.cancel(tx, id, old, now=now),
+            lambda tx, id, now, old=old: booking_moves.cancel(tx, id, old, now=now),
         )
         for old in (BookingStatus.HELD, BookingStatus.CONFIRMED)
     },
-    "close the hold": (ENDED, lambda tx, id, now: bookings.close_hold(tx, id)),
+    "close the hold": (ENDED, lambda tx, id, now: booking_moves.close_hold(tx, id)),
 }
 
 
@@ -214,13 +216,13 @@ async def test_rival_moves_on_one_booking_leave_one_winner(desk, replicas, ada, 
         await write(booking)
         end = booking.payment_required_by
         rivals = {
-            BookingStatus.PAYING: lambda tx, id=booking.id: bookings.start_paying(
+            BookingStatus.PAYING: lambda tx, id=booking.id: booking_moves.start_paying(
                 tx, id, new_id(), now=now, due_at=now
             ),
-            BookingStatus.CANCELLED: lambda tx, id=booking.id: bookings.cancel(
+            BookingStatus.CANCELLED: lambda tx, id=booking.id: booking_moves.cancel(
                 tx, id, BookingStatus.HELD, now=now
             ),
-            BookingStatus.EXPIRED: lambda tx, id=booking.id, end=end: bookings.expire(
+            BookingStatus.EXPIRED: lambda tx, id=booking.id, end=end: booking_moves.expire(
                 tx, id, now=end
             ),
         }
@@ -240,10 +242,10 @@ async def test_the_deadline_is_kept_to_the_microsecond(desk, ada, write):
     before = end - timedelta(microseconds=1)
 
     async def work(tx):
-        assert not await bookings.expire(tx, early.id, now=before)
-        assert not await bookings.start_paying(tx, late.id, new_id(), now=end, due_at=end)
-        assert await bookings.start_paying(tx, early.id, new_id(), now=before, due_at=end)
-        assert await bookings.expire(tx, late.id, now=end)
+        assert not await booking_moves.expire(tx, early.id, now=before)
+        assert not await booking_moves.start_paying(tx, late.id, new_id(), now=end, due_at=end)
+        assert await booking_moves.start_paying(tx, early.id, new_id(), now=before, due_at=end)
+        assert await booking_moves.expire(tx, late.id, now=end)
 
     await desk.transact(work)
 
@@ -253,13 +255,13 @@ async def test_a_postponement_yields_to_any_change_since(desk, ada, now, write):
     await write(booking)
     later = now + timedelta(hours=1)
     assert await desk.transact(
-        lambda tx: bookings.postpone(tx, booking.id, booking.ver, due_at=later)
+        lambda tx: booking_moves.postpone(tx, booking.id, booking.ver, due_at=later)
     )
     postponed = await look(desk, booking.id)
     assert (postponed.due_at, postponed.attempts) == (later, 1)
-    await desk.transact(lambda tx: bookings.touch(tx, booking.id))
+    await desk.transact(lambda tx: booking_moves.touch(tx, booking.id))
     assert not await desk.transact(
-        lambda tx: bookings.postpone(tx, booking.id, booking.ver, due_at=now)
+        lambda tx: booking_moves.postpone(tx, booking.id, booking.ver, due_at=now)
     )
     assert (await look(desk, booking.id)).due_at == later
 
@@ -368,7 +370,7 @@ async def test_two_attempts_to_pay_at_once_are_one_payment(desk, replicas, ada, 
     async def start(tx):
         payment = a_payment(booking, now)
         await payments.add(tx, payment)
-        if not await bookings.start_paying(tx, booking.id, payment.id, now=now, due_at=now):
+        if not await booking_moves.start_paying(tx, booking.id, payment.id, now=now, due_at=now):
             raise NotOurs
         return payment.id
 

@@ -41,6 +41,7 @@ from skyhold.flight.errors import (
 from skyhold.flight.models.holds import LIVE, Decision, Move
 from skyhold.flight.models.tables import HoldRow
 from skyhold.flight.repositories import holds as hold_rows
+from skyhold.flight.repositories import seats as seat_rows
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.db import Database, DatabaseBusy, Duplicate, LostRace
 from skyhold.kernel.ids import new_id
@@ -218,7 +219,7 @@ async def test_the_longest_overdue_come_first_and_no_more_than_asked_for(
     async with ground.read() as tx:
         assert await hold_rows.due(tx, clock.now(), 2) == [ids[1], ids[3]]
         assert await hold_rows.due(tx, clock.now(), 9) == [ids[1], ids[3], ids[2]]
-        taken = await hold_rows.seats_taken(tx, [flight], clock.now())
+        taken = await seat_rows.count_taken(tx, [flight], clock.now())
     assert taken[flight] == {"economy": 1}
 
 

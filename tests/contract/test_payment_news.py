@@ -11,7 +11,7 @@ from booking_desk import a_booking, a_payment
 
 from skyhold.booking.models.booking import BookingStatus
 from skyhold.booking.models.payment import Failure, NextAction, PaymentStatus
-from skyhold.booking.repositories import bookings, payments
+from skyhold.booking.repositories import booking_moves, bookings, payments
 
 LATER = timedelta(minutes=5)
 GO = NextAction("redirect", "https://bank.example/é?a=1&b=2", None)
@@ -25,7 +25,7 @@ async def paid(desk, ada, now, write):
 
     async def start(tx):
         await payments.add(tx, payment)
-        await bookings.start_paying(tx, booking.id, payment.id, now=now, due_at=now + LATER)
+        await booking_moves.start_paying(tx, booking.id, payment.id, now=now, due_at=now + LATER)
 
     await desk.transact(start)
     return booking, payment
@@ -85,7 +85,7 @@ async def test_who_is_woken_is_due_and_none_is_put_off_by_it(desk, now, paid, af
     for _ in range(2):
         assert await desk.transact(lambda tx: payments.hasten(tx, payment, now=moment))
         assert await desk.transact(
-            lambda tx: bookings.hasten(tx, booking.id, payment.id, now=moment)
+            lambda tx: booking_moves.hasten(tx, booking.id, payment.id, now=moment)
         )
     found, found_payment = await kept(desk, paid)
     assert found.due_at == min(moment, now + LATER)
@@ -122,7 +122,9 @@ async def test_a_move_of_an_earlier_life_does_not_touch_the_next_one(desk, now, 
 async def test_only_the_payment_that_pays_for_it_wakes_a_booking(desk, now, paid):
     booking, _ = paid
     before = await kept(desk, paid)
-    assert not await desk.transact(lambda tx: bookings.hasten(tx, booking.id, "other", now=now))
+    assert not await desk.transact(
+        lambda tx: booking_moves.hasten(tx, booking.id, "other", now=now)
+    )
     assert await kept(desk, paid) == before
 
 
@@ -130,11 +132,11 @@ async def test_who_was_woken_is_not_put_off_by_a_step_that_began_before(desk, no
     booking, payment = paid
     before, _ = await kept(desk, paid)
     await desk.transact(lambda tx: payments.hasten(tx, payment, now=now))
-    await desk.transact(lambda tx: bookings.hasten(tx, booking.id, payment.id, now=now))
+    await desk.transact(lambda tx: booking_moves.hasten(tx, booking.id, payment.id, now=now))
     due_at = now + LATER
     assert not await desk.transact(lambda tx: payments.postpone(tx, payment, due_at=due_at))
     assert not await desk.transact(
-        lambda tx: bookings.postpone(tx, booking.id, before.ver, due_at=due_at)
+        lambda tx: booking_moves.postpone(tx, booking.id, before.ver, due_at=due_at)
     )
 
 
@@ -143,7 +145,7 @@ async def test_waiting_for_the_payer_counts_no_attempt(desk, now, paid):
     before, _ = await kept(desk, paid)
     for failed, attempts in ((True, 1), (True, 2), (False, 0)):
         await desk.transact(
-            lambda tx, failed=failed: bookings.postpone(
+            lambda tx, failed=failed: booking_moves.postpone(
                 tx, booking.id, before.ver, due_at=now + LATER, failed=failed
             )
         )

@@ -7,8 +7,8 @@ import time
 from collections import Counter
 
 import pytest
-from contract_stage import NOTES, note, raised
-from sqlalchemy import func, select
+from contract_stage import NOTES, mariadb_only, note, raised
+from sqlalchemy import func, select, text
 
 from skyhold.kernel.db import DatabaseBusy, NoConnection
 
@@ -152,3 +152,31 @@ async def test_who_goes_away_while_waiting_for_a_connection_takes_none_along(con
     assert db.checked_out == 0
     async with asyncio.timeout(1):
         assert await read_slowly(db, may_end) == 1
+
+
+@mariadb_only
+async def test_nothing_is_said_about_a_transaction_that_has_ended(connect, rows):
+    """After a COMMIT there is nothing to roll back, so no round trip is spent on saying so."""
+    db = connect(pool_max=1, writers_max=1)
+    before = await _rolled_back(db)
+    for id_ in "abc":
+        await db.transact(lambda tx, id_=id_: tx.run(note(id_)))
+    assert await _rolled_back(db) == before
+    assert await rows.all() == dict.fromkeys("abc", 0)
+
+
+@mariadb_only
+async def test_a_connection_that_comes_back_in_a_transaction_is_rolled_back(connect, rows):
+    db = connect(pool_max=1, writers_max=1)
+    async with db._writer.connect() as connection:
+        begun = await connection.get_raw_connection()
+        driver = begun.driver_connection
+        async with driver.cursor() as cursor:
+            await cursor.execute("INSERT INTO notes (id, number) VALUES ('a', 0)")
+    await db.transact(lambda tx: tx.run(note("b")))
+    assert await rows.all() == {"b": 0}
+
+
+async def _rolled_back(db):
+    said = text("SHOW SESSION STATUS LIKE 'Com_rollback'")
+    return await db.transact(lambda tx: tx.row(said))

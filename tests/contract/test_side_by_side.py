@@ -22,7 +22,7 @@ from sqlalchemy import delete, insert
 
 from skyhold.booking.models.booking import BookingStatus
 from skyhold.booking.models.payment import PaymentStatus
-from skyhold.booking.repositories import audit, bookings, payments, users
+from skyhold.booking.repositories import audit, booking_moves, bookings, payments, users
 from skyhold.flight.errors import SeatUnavailable
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.flight.repositories import inventory
@@ -231,13 +231,13 @@ async def test_a_booking_that_moved_since_it_was_seen_stops_a_repair(desk, ada, 
     closed = a_booking(ada, now, **given_back)
     await write(closed)
     seen = await facts_of(desk, closed.id)
-    await desk.transact(lambda tx: bookings.touch(tx, closed.id))
+    await desk.transact(lambda tx: booking_moves.touch(tx, closed.id))
     assert not await desk.transact(lambda tx: audit.reopen_hold(tx, seen, now))
     booking = a_booking(ada, now, status=BookingStatus.CANCELLED)
     payment = a_payment(booking, now, status=PaymentStatus.CAPTURED, due_at=None)
     await write(booking, payment)
     seen = await facts_of(desk, booking.id)
-    await desk.transact(lambda tx: bookings.touch(tx, booking.id))
+    await desk.transact(lambda tx: booking_moves.touch(tx, booking.id))
     assert not await desk.transact(lambda tx: audit.touch(tx, seen))
     assert not await desk.transact(lambda tx: audit.make_due(tx, seen, now))
     assert await desk.transact(lambda tx: audit.touch(tx, replace(seen, ver=2)))

@@ -53,6 +53,8 @@ class Buyer:
     async def _until_heard(self, path: str, body: Any) -> Told:
         for _ in range(SIGN_UP_TRIES_MAX):
             told = await self._ask(path, "POST", f"users/{path}", body)
+            if told.type == "fail" and told.code != "email_taken":  # an answer was lost
+                raise RuntimeError(f"{path} is refused: {told.status} {told.code}")
             if told.type != "unknown":
                 return told
         raise TimeoutError(f"no answer to {path}, again and again, and nobody means harm yet")

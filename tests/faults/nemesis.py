@@ -87,15 +87,17 @@ class Nemesis:
     async def strike(self, *, pause_s: float) -> None:
         """Until cancelled. What was begun is then ended by `relent`."""
         once = len(self.planned())
-        for number, blow in enumerate(self._blows(), 1):
-            await asyncio.sleep(self._chance.uniform(0.5, 1.5) * pause_s)
-            await self._let_recover()
-            task = asyncio.create_task(self._deal(blow))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-            if number >= once:
-                self.has_done_all.set()
-        self.has_done_all.set()  # there was nothing to do
+        try:
+            for number, blow in enumerate(self._blows(), 1):
+                await asyncio.sleep(self._chance.uniform(0.5, 1.5) * pause_s)
+                await self._let_recover()
+                task = asyncio.create_task(self._deal(blow))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
+                if number >= once:
+                    self.has_done_all.set()
+        finally:
+            self.has_done_all.set()  # there was nothing to do, or it failed: nobody waits for it
 
     async def relent(self) -> None:
         """No more blows, and those that are felt are over."""

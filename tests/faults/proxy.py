@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -219,15 +220,32 @@ class Link:
     def _witness(self, began: float, request: Message, said: Message) -> None:
         """What the service really heard and answered, whatever becomes of the answer."""
         if self._wire is not None and said.is_whole:
-            method, path, _ = request.start.split(" ", 2)
-            line = {"began": began, "ended": time.monotonic(), "method": method, "path": path}
-            self._wire.write(line | {"status": said.status})
+            times = {"began": began, "ended": time.monotonic()}
+            for method, path, status in _calls(request, said):
+                self._wire.write(times | {"method": method, "path": path, "status": status})
 
     def _note(self, mischief: Mischief, number: int, request: Message) -> None:
         method, path, _ = request.start.split(" ", 2)
         detail = {"request": number, "to": f"{method} {path}", "op": request.headers.get(OP)}
         line = {"at": time.time(), "kind": mischief.kind, "where": self.name, "detail": detail}
         self._faults.write(line)
+
+
+def _calls(request: Message, said: Message) -> Iterator[tuple[str, str, int]]:
+    """What was asked and answered: of a batch each of its commands, as if it had come alone."""
+    method, path, _ = request.start.split(" ", 2)
+    if path != "/api/v1/holds/batch" or said.status != 200:
+        yield method, path, said.status
+        return
+    commands, answers = json.loads(request.body)["commands"], json.loads(said.body)["answers"]
+    for command, answered in zip(commands, answers, strict=True):
+        place = f"/api/v1/holds/{command['hold_id']}"
+        what = {
+            "hold": ("PUT", place),
+            "confirm": ("PUT", f"{place}/confirmation"),
+            "release": ("DELETE", place + ("?cancel=true" if command.get("cancel") else "")),
+        }
+        yield *what[command["do"]], answered["status"]
 
 
 def _error(mischief: Mischief) -> Message:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -83,4 +84,7 @@ def _buyers(
 
 def _http() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=100)
-    return httpx.AsyncClient(timeout=BUYER_PATIENCE_S, limits=limits, trust_env=False)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # one client for all of them
+    return httpx.AsyncClient(
+        timeout=BUYER_PATIENCE_S, limits=limits, cookies=no_cookies, trust_env=False
+    )

@@ -46,6 +46,13 @@ LIMITS: Mapping[str, object] = {
     "bcrypt_cost": 4,
     "access_token_ttl_s": 86_400,
     "cookie_secure": False,
+    "unpaid_bookings_max": 10_000,  # its buyers are few, and tireless
+    "unpaid_seats_max": 90_000,
+    "login_limit": "off",
+    "login_address_limit": "off",
+    "register_limit": "off",
+    "requests_per_address": "off",
+    "requests_per_user": "off",
     "jwt_secret": JWT_SECRET,
     "service_secret": "another-secret-for-the-rig-long-enough",
     "password_pepper": "a-pepper-for-the-rig-that-is-long-enough",
@@ -149,6 +156,7 @@ class System:
             ("buyers→booking", bookings, BUYER_PATIENCE_S),
             ("booking→flight", flights, FLIGHT_TIMEOUT_S),
             ("booking→provider", [ports["sandbox"]], PROVIDER_TIMEOUT_S),
+            ("flight→booking", bookings, FLIGHT_TIMEOUT_S),
             ("staff→flight", flights, BUYER_PATIENCE_S),
         ):
             link = self.links[name] = Link(
@@ -188,6 +196,7 @@ class System:
             "database_url": self._by_wire("database", self.run.booking_db_url),
             "flight_database_url": self._by_wire("database", self.run.flight_db_url),
             "flight_service": self.links["booking→flight"].url,
+            "booking_service": self.links["flight→booking"].url,
             "sandbox_url": self.links["booking→provider"].url,
             "amqp_prefix": self.run.amqp_prefix,
         }

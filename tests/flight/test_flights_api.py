@@ -69,11 +69,18 @@ async def test_a_flight_tells_what_a_traveller_wants_to_know(post_flight, get):
     assert (await get("flights/UA1545-2090-12-01-EWR")).body == added.body
 
 
-@pytest.mark.parametrize("path", ["flights/B61-2090-01-01-JFK", "flights/nothing"])
-async def test_a_flight_that_is_not_there_is_not_found(get, path):
-    for question in (path, f"{path}/seats"):
+async def test_a_flight_that_is_not_there_is_not_found(get):
+    for question in ("flights/B61-2090-01-01-JFK", "flights/B61-2090-01-01-JFK/seats"):
         reply = await get(question)
         assert (reply.status, reply.code) == (404, "flight_not_found")
+
+
+@pytest.mark.parametrize("id_", ["nothing", "b61-2090-01-01-jfk", "\u0661"])
+async def test_what_is_no_flights_id_is_refused_as_such(get, id_):
+    for question in (f"flights/{id_}", f"flights/{id_}/seats"):
+        reply = await get(question)
+        assert (reply.status, reply.code) == (422, "invalid")
+        assert reply["errors"][0]["field"] == "path.flight_id"
 
 
 # --- the seat map ---------------------------------------------------------------------------------

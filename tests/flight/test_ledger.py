@@ -30,6 +30,7 @@ from skyhold.flight.models.holds import (
 from skyhold.flight.models.tables import HoldRow, SeatClaimRow
 from skyhold.flight.repositories import holds as hold_rows
 from skyhold.flight.repositories import schedule as schedule_rows
+from skyhold.flight.repositories.reference import Reference
 from skyhold.flight.services.departures import Departure, new_row
 from skyhold.flight.services.holds import Holds
 from skyhold.flight.settings import FlightSettings
@@ -145,7 +146,9 @@ async def _open(folder: Path, template: Path) -> Office:
     tiny = {"code": "TNY", "name": "Tiny", "layout": json.dumps(drawing)}
     await db.transact(lambda tx: schedule_rows.add_aircraft(tx, [tiny]))
     clock = FrozenClock(START)
-    return Office(db, Holds(db, clock, batch_max=8, waiting_max=100, sweep_max=100), clock)
+    return Office(
+        db, Holds(db, Reference(), clock, batch_max=8, waiting_max=100, sweep_max=100), clock
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -99,6 +99,7 @@ async def apart(folder, template, broker, **settings):
     ports = {name: free_port() for name in ("flight", "flight-w", "booking", "booking-w")}
     environment = {
         "flight_service": f"http://127.0.0.1:{ports['flight']}",
+        "booking_service": f"http://127.0.0.1:{ports['booking']}",
         "amqp_url": wire.url(rabbitmq_url()),
         "amqp_prefix": prefix,
         "publish_timeout_s": 2,

@@ -132,6 +132,7 @@ async def test_not_one_request_fails_while_every_process_is_restarted(folder, da
             Fleet(
                 folder,
                 flight_service=flights.url,
+                booking_service=bookings.url,
                 lame_duck_s=LAME_DUCK_S,
                 provider_timeout_s=8,  # a busy machine is not what this is about
                 **database,
@@ -339,8 +340,11 @@ def test_a_worker_that_cannot_start_says_why_and_is_not_tried_again(monkeypatch,
 async def test_what_two_workers_find_to_do_is_done_once(folder):
     ports = [free_port() for _ in range(5)]
     clock = folder / "clock"
-    flight_service = f"http://127.0.0.1:{ports[0]}"
-    with Fleet(folder, clock_file=clock, flight_service=flight_service) as fleet:
+    where = {
+        "flight_service": f"http://127.0.0.1:{ports[0]}",
+        "booking_service": f"http://127.0.0.1:{ports[1]}",
+    }
+    with Fleet(folder, clock_file=clock, **where) as fleet:
         flights = fleet.start("flight", "serve", "--no-jobs", port=ports[0])
         bookings = fleet.start("booking", "serve", "--no-jobs", "--workers", "2", port=ports[1])
         await fleet.ready(flights, bookings)

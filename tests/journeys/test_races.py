@@ -187,7 +187,7 @@ class Town:
 
         await self.bookings.transact(add)
         tokens = Tokens(JWT_SECRET, access_kind(86_400), SystemClock())
-        return [tokens.issue(one.id, role=one.role) for one in people]
+        return [tokens.issue(one.id, role=one.role, sid="s1") for one in people]
 
     async def sold(self, flight: str) -> tuple[Counter[str], set[str], dict[str, str]]:
         """Bookings by status, which of them are alive, and whose every claimed seat is."""
@@ -217,10 +217,11 @@ async def town(request, tmp_path):
         ports = [free_port() for _ in range(4)]
         servers = []
         for booking_port, flight_port in (ports[:2], ports[2:]):
-            to_flights = f"http://127.0.0.1:{flight_port}"
-            fleet = stack.enter_context(
-                Fleet(folder, flight_service=to_flights, **where, **PATIENT)
-            )
+            ways = {
+                "flight_service": f"http://127.0.0.1:{flight_port}",
+                "booking_service": f"http://127.0.0.1:{booking_port}",
+            }
+            fleet = stack.enter_context(Fleet(folder, **ways, **where, **PATIENT))
             servers += [
                 fleet.start("flight", "serve", "--migrate", port=flight_port),
                 fleet.start("booking", "serve", "--migrate", port=booking_port),

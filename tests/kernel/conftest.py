@@ -8,14 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
 from hypothesis import settings
 from structlog.testing import capture_logs
 
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.db import Database
 from skyhold.kernel.http.application import application
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.http.routes import Routes
 
 # A busy machine is no reason to fail; the whole suite has a time limit of its own.
 settings.register_profile("skyhold", deadline=None)
@@ -48,14 +49,18 @@ async def serve():
     async with AsyncExitStack() as stack:
 
         async def start(
-            *routers: APIRouter, doors: Any = None, ready: Any = _always, body_bytes_max: int = 1024
+            *routers: Routes,
+            doors: Any = None,
+            ready: Any = _always,
+            body_bytes_max: int = 1024,
+            **edge: Any,
         ) -> httpx.AsyncClient:
             app = application("A service", routers, _no_lifespan, ready)
             app.state.doors = doors
             gateway = Gateway(
                 app,
                 service="a-service",
-                body_bytes_max=body_bytes_max,
+                edge=Edge(body_bytes_max, **edge),
                 is_service=lambda token: token == "a service's",
             )
             return await stack.enter_async_context(client_of(gateway))

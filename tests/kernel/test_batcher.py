@@ -296,3 +296,90 @@ def test_every_caller_hears_of_the_own_item_whatever_the_neighbours_do(kinds, ba
     assert all(len(batch) <= batch_max for batch in desk.batches)
     first_time = list(dict.fromkeys(item for batch in desk.batches for item in batch))
     assert first_time == items
+
+
+# --- many at once, and batches that are slow --------------------------------------------------
+
+
+async def test_many_sent_at_once_go_out_in_their_order_and_each_has_its_own_result(batcher, desk):
+    outcomes = await batcher.submit_all(["a", "refused", "c", "d"])
+
+    assert desk.batches == [["a", "refused", "c"], ["d"]]
+    assert outcomes[0] == "a served"
+    assert outcomes[2:] == ["c served", "d served"]
+    assert isinstance(outcomes[1], PermissionError)
+
+
+async def test_of_many_those_that_find_no_room_are_refused_and_the_others_are_served(batcher, desk):
+    outcomes = await batcher.submit_all([str(number) for number in range(9)])
+
+    assert outcomes[:7] == [f"{number} served" for number in range(7)]
+    assert all(isinstance(outcome, Overloaded) for outcome in outcomes[7:])
+
+
+async def test_who_sent_many_and_goes_away_takes_along_what_did_not_go_out(batcher, desk):
+    desk.shut()
+    (first,) = send(batcher, "first")
+    await settle()
+    many = asyncio.create_task(batcher.submit_all(["a", "b"]))
+    await settle()
+    many.cancel()
+    await settle()
+    desk.open()
+
+    assert await answers_of(first) == ["first served"]
+    assert desk.batches == [["first"]]
+
+
+class Lanes:
+    """Serves any number of batches at a time; one of a slow item never ends by itself."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.end = asyncio.Event()
+
+    async def serve(self, items):
+        self.batches.append(list(items))
+        if any(item.startswith("slow") for item in items):
+            await self.end.wait()
+        return [f"{item} served" for item in items]
+
+
+async def test_a_slow_batch_does_not_hold_up_the_next_one_and_is_waited_for_at_the_end():
+    lanes = Lanes()
+    batcher = Batcher(lanes.serve, name="lanes", patience_s=0.01)
+    slow, quick = send(batcher, "slow", "quick")  # of one batch
+    await settle()
+    assert await answers_of(*send(batcher, "later")) == ["later served"]
+    assert not slow.done()
+    assert not quick.done()
+
+    closing = asyncio.create_task(batcher.close())
+    await settle()
+    assert not closing.done()
+    lanes.end.set()
+    assert await answers_of(slow, quick, closing) == ["slow served", "quick served", None]
+
+
+async def test_only_so_many_slow_batches_are_under_way_at_once():
+    lanes = Lanes()
+    batcher = Batcher(lanes.serve, name="lanes", patience_s=0.001, lanes_max=2)
+    callers = []
+    for number in range(3):
+        callers += send(batcher, f"slow {number}")
+        await asyncio.sleep(0.05)
+    assert lanes.batches == [["slow 0"], ["slow 1"]]
+
+    lanes.end.set()
+    assert await answers_of(*callers) == [f"slow {number} served" for number in range(3)]
+
+
+async def test_when_the_loop_is_torn_down_nobody_waits_for_a_slow_batch():
+    batcher = Batcher(Lanes().serve, name="lanes", patience_s=0.001)
+    (slow,) = send(batcher, "slow")
+    await asyncio.sleep(0.05)
+    (next_one,) = send(batcher, "slow too")
+    await settle()
+    batcher._worker.cancel()
+    for answer in await answers_of(slow, next_one):
+        assert isinstance(answer, asyncio.CancelledError)

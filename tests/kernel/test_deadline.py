@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from skyhold.kernel import deadline
 from skyhold.kernel.background import Background
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.http.routes import Routes
 from support.prometheus import Since
 
 HEADER = "X-Deadline-Ms"
-router = APIRouter()
+router = Routes()
 happened: list[str] = []
 
 
@@ -135,7 +136,7 @@ async def test_an_application_that_begins_its_answer_while_it_is_cut_off_is_not_
 
     headers = [(b"x-deadline-ms", b"30"), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
-    gateway = Gateway(app, service="bare", body_bytes_max=1, is_service=lambda _: True)
+    gateway = Gateway(app, service="bare", edge=Edge(1), is_service=lambda _: True)
     await gateway(scope, None, send)
     assert [message.get("status") for message in sent] == [500]
 

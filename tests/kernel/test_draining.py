@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from fastapi import APIRouter
 
 from skyhold.kernel.http.draining import STATE
+from skyhold.kernel.http.routes import Routes
 
-router = APIRouter()
+router = Routes()
 
 
 @router.get("/thing")

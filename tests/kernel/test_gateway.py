@@ -5,16 +5,18 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, Request
+from fastapi import Request
 from structlog.contextvars import get_contextvars
 
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.http.routes import Routes
 
 PROBLEM = "application/problem+json"
 JSON = {"content-type": "application/json"}
 BODY_BYTES_MAX = 1_024
 
-router = APIRouter()
+router = Routes()
 
 
 @router.get("/context")
@@ -57,7 +59,7 @@ async def bare():
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        await Gateway(app, service="bare", body_bytes_max=BODY_BYTES_MAX)(scope, receive, send)
+        await Gateway(app, service="bare", edge=Edge(BODY_BYTES_MAX))(scope, receive, send)
         return sent
 
     return ask
@@ -174,7 +176,7 @@ async def test_of_a_large_body_no_more_than_the_limit_is_read(http):
             chunks.append(number)
             yield b"x" * 100
 
-    assert (await http.post("/raw", content=large())).status_code == 413
+    assert (await http.post("/raw", content=large(), headers=JSON)).status_code == 413
     assert len(chunks) == BODY_BYTES_MAX // 100 + 1
 
 
@@ -186,7 +188,7 @@ async def test_every_request_is_one_log_line_without_its_query(http, logged):
     await http.get("/nowhere")
     lines = [(line["event"], line["method"], line["path"], line["status"]) for line in logged]
     assert lines == [
-        ("http.request", "GET", "/context", 200),
+        ("http.request", "GET", "/context", 422),
         ("http.request", "GET", "/nowhere", 404),
     ]
     assert "secret" not in repr(logged)
@@ -229,5 +231,5 @@ async def test_what_is_not_http_passes_untouched(bare):
     async def app(scope, _receive, _send):
         seen.append(scope["type"])
 
-    await Gateway(app, service="bare", body_bytes_max=1)({"type": "lifespan"}, None, None)
+    await Gateway(app, service="bare", edge=Edge(1))({"type": "lifespan"}, None, None)
     assert seen == ["lifespan"]

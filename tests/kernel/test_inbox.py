@@ -12,7 +12,7 @@ from sqlalchemy import Column, Integer, Table, func, insert, select
 
 from skyhold.kernel.columns import Key, metadata
 from skyhold.kernel.db import Database, LostRace
-from skyhold.kernel.inbox import Inbox, inbox_table
+from skyhold.kernel.inbox import Inbox, Taken, inbox_table
 from skyhold.kernel.messaging import Event
 
 METADATA = metadata()
@@ -175,3 +175,40 @@ async def _take_all(path, comings) -> list[bool]:
         answers.append(await db.transact(lambda tx, event=event: inbox.take(tx, "c", event)))
     await db.close()
     return answers
+
+
+# --- many at once -----------------------------------------------------------------------------
+
+CASES = [("e1", 1, "s"), ("e2", 2, "s"), ("e3", 2, "s"), ("e4", 5, "t"), ("e5", 4, "t")]
+
+
+@pytest.mark.parametrize("before", [[], [0], [1], [3], [1, 4], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("batch", [[0], [0, 1], [1, 0], [1, 2, 3], [4, 3, 2], [0, 0, 1]])
+async def test_many_are_taken_as_they_would_be_one_by_one(db, inbox, take, an_event, before, batch):
+    events = [an_event(*case) for case in CASES]
+    for number in before:
+        await take(events[number], "many")
+        await take(events[number], "single")
+    for number in batch:
+        await take(events[number], "single")
+    many = [Taken("many", events[number]) for number in batch]
+
+    await db.transact(lambda tx: inbox.take_all(tx, many))
+
+    async with db.read() as tx:
+        every = [Taken(consumer, event) for event in events for consumer in ("many", "single")]
+        seen = await inbox.seen_among(tx, every)
+        for one in every:
+            assert (one in seen) == await inbox.seen(tx, one.consumer, one.event), one
+    by_consumer = {
+        consumer: {one.event.id for one in seen if one.consumer == consumer}
+        for consumer in ("many", "single")
+    }
+    assert by_consumer["many"] == by_consumer["single"]
+
+
+async def test_of_two_batches_with_the_same_first_event_both_end_well(db, inbox, an_event):
+    taken = [Taken("c", an_event("e1"))]
+    await asyncio.gather(*(db.transact(lambda tx: inbox.take_all(tx, taken)) for _ in range(4)))
+    async with db.read() as tx:
+        assert await inbox.seen_among(tx, taken) == set(taken)

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from fastapi import APIRouter
 from sqlalchemy import Column, ForeignKey, Integer, Table, insert
 
 from skyhold.kernel.background import Background
@@ -14,13 +13,14 @@ from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import PyreqwestTransport, Unknown
 from skyhold.kernel.columns import ExactText, Key, metadata
 from skyhold.kernel.db import Dangling, Database
+from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.messaging import Event
 from skyhold.kernel.money import Money, WireMoney
 from skyhold.kernel.outbox import Outbox, outbox_table
 from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import SettingsError, secret
 
-router = APIRouter()
+router = Routes()
 
 
 @router.get("/boom")

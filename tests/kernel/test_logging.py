@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from structlog.contextvars import get_contextvars
+
+from skyhold.kernel.logging import bound
 
 PROGRAM = """
 import logging
@@ -18,6 +21,8 @@ log = get_logger("a.module")
 with bound_contextvars(request_id="req-7"):
     log.info("seat.held", seat="12A", price=129)
 log.debug("too.quiet")
+log.info("foreign", said="\\u00e9 \\x9b", of=list)
+log.info("odd", file="a\\udcff", raw=b"\\xff", of=list)
 log.info("login", **{name: "hunter2" for name in SECRETS})
 logging.getLogger("a.library").warning("careful: %s", "hot")
 logging.getLogger("a.library").info("with more", extra={"password": "hunter2", "port": 1})
@@ -33,14 +38,20 @@ except LookupError:
 
 
 @pytest.fixture(scope="module")
-def lines():
+def written():
     """What a process that is not at a terminal writes to stderr."""
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=True
     )
     assert ended.stdout == ""
     assert "hunter2" not in ended.stderr
-    return {line["event"]: line for line in map(json.loads, ended.stderr.splitlines())}
+    return ended.stderr
+
+
+@pytest.fixture(scope="module")
+def lines(written):
+    """Each of its lines, by what happened."""
+    return {line["event"]: line for line in map(json.loads, written.splitlines())}
 
 
 def test_an_event_is_one_line_with_its_facts_and_the_requests_id(lines):
@@ -53,6 +64,13 @@ def test_an_event_is_one_line_with_its_facts_and_the_requests_id(lines):
         "price": 129,
         "request_id": "req-7",
     }
+
+
+def test_whatever_is_told_is_written_and_no_terminal_takes_it_for_orders(lines, written):
+    foreign, odd = lines["foreign"], lines["odd"]
+    assert (foreign["said"], foreign["of"]) == ("\u00e9 \x9b", repr(list))
+    assert (odd["file"], odd["raw"], odd["of"]) == ("a\udcff", repr(b"\xff"), repr(list))
+    assert written.isascii()
 
 
 def test_a_secret_is_never_written_whoever_passes_it(lines):
@@ -71,6 +89,8 @@ def test_libraries_log_in_the_same_form(lines):
 def test_what_nobody_needs_is_not_written(lines):
     assert lines.keys() == {
         "seat.held",
+        "foreign",
+        "odd",
         "login",
         "careful: hot",
         "with more",
@@ -81,3 +101,12 @@ def test_what_nobody_needs_is_not_written(lines):
 
 def test_an_exception_stays_within_its_line(lines):
     assert "LookupError: no such seat" in lines["failed"]["exception"]
+
+
+def test_facts_are_told_inside_and_then_those_from_before_again():
+    with bound(request_id="outer", service="one"):
+        with bound(request_id="inner", booking_id="b"):
+            inside = get_contextvars()
+        assert inside == {"request_id": "inner", "service": "one", "booking_id": "b"}
+        assert get_contextvars() == {"request_id": "outer", "service": "one"}
+    assert not get_contextvars()

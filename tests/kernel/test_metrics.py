@@ -8,16 +8,19 @@ import time
 import timeit
 
 import pytest
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 import skyhold.booking.services.backlog
 import skyhold.flight.services.backlog  # noqa: F401 - so that their metrics are there
 from skyhold.kernel import backlog, metrics
 from skyhold.kernel.batcher import Batcher, Overloaded
 from skyhold.kernel.db import DatabaseBusy, Duplicate
+from skyhold.kernel.db_metrics import Pool, Transactions
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.jobs import Periodic
-from skyhold.kernel.metrics import REGISTRY, Calls, Pool, Published, Requests, Transactions
+from skyhold.kernel.metrics import REGISTRY, Calls, Published, Requests
 from skyhold.kernel.observatory import Question
 from support.prometheus import Since, samples, value
 from support.system import eventually
@@ -27,7 +30,7 @@ DURATIONS = "skyhold_http_request_duration_seconds_count"
 LAST_SUCCESS = "skyhold_job_last_success_timestamp_seconds"
 IN_FLIGHT = "skyhold_http_requests_in_flight"
 
-router = APIRouter()
+router = Routes()
 gate: dict[str, asyncio.Event] = {}
 
 
@@ -71,7 +74,7 @@ def of(method, route, status):
 
 async def test_requests_are_counted_by_the_template_of_their_route(http, since):
     for thing in ("a", "b", "c"):
-        await http.get(f"/things/{thing}?page={thing}")
+        await http.get(f"/things/{thing}")
     await http.delete("/things/a")
     assert since(REQUESTS, **of("GET", "/things/{thing}", 200)) == 3
     assert since(REQUESTS, **of("DELETE", "/things/{thing}", 204)) == 1
@@ -129,7 +132,7 @@ async def test_a_request_that_never_got_an_answer_counts_as_aborted(since):
         await asyncio.Event().wait()
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    gateway = Gateway(app, service="a-service", body_bytes_max=1)
+    gateway = Gateway(app, service="a-service", edge=Edge(1))
     request = asyncio.create_task(gateway(scope, None, None))
     await asyncio.wait_for(started.wait(), 5)
     request.cancel()

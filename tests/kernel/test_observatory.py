@@ -163,7 +163,8 @@ async def test_answers_of_a_moment_ago_are_good_enough_and_so_is_their_absence(d
 
 CHILD = """
 import sys
-from skyhold.kernel.metrics import Requests, Rounds, Pool
+from skyhold.kernel.db_metrics import Pool
+from skyhold.kernel.metrics import Requests, Rounds
 requests = Requests("booking")
 requests.in_flight.inc()
 for _ in range(int(sys.argv[1])):

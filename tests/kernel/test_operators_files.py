@@ -14,7 +14,8 @@ import skyhold.booking.metrics
 import skyhold.flight.metrics  # noqa: F401 - so that what they count is there
 from skyhold.booking.services.backlog import KINDS
 from skyhold.kernel import backlog
-from skyhold.kernel.metrics import BREAKER_STATES, REGISTRY, Transactions
+from skyhold.kernel.db_metrics import Transactions
+from skyhold.kernel.metrics import BREAKER_STATES, REGISTRY
 from skyhold.kernel.observatory import Question
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

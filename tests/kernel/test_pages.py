@@ -8,7 +8,6 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fastapi import APIRouter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -24,11 +23,12 @@ from skyhold.kernel.http.pages import (
     to_cursor,
     to_instant_cursor,
 )
+from skyhold.kernel.http.routes import Routes
 
 printable = st.text(
     st.characters(exclude_categories=["C", "Z"], include_characters=" "), max_size=40
 )
-router = APIRouter()
+router = Routes()
 
 
 @router.get("/things")

@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 
 from skyhold.kernel.batcher import Overloaded
-from skyhold.kernel.passwords import Passwords
+from skyhold.kernel.passwords import Hashed, Passwords, is_common
 
 PEPPER = "a-pepper-for-tests"
 
@@ -42,10 +42,10 @@ async def test_the_right_password_matches_and_a_wrong_one_does_not(passwords):
 
 async def test_a_hash_is_60_ascii_characters_and_never_twice_the_same(passwords):
     one, other = await passwords.hash("correct horse"), await passwords.hash("correct horse")
-    assert one != other
-    assert one.isascii()
-    assert len(one) == 60
-    assert "horse" not in one
+    assert one.hash != other.hash
+    assert one.hash.isascii()
+    assert len(one.hash) == 60
+    assert "horse" not in one.hash
 
 
 ALIKE = {
@@ -70,7 +70,7 @@ async def test_passwords_that_look_alike_to_bcrypt_differ_here(passwords, one, o
 async def test_a_stolen_table_is_of_no_use_without_the_pepper(passwords, keep):
     hashed = await passwords.hash("correct horse")
     assert not await keep("another-pepper").matches("correct horse", hashed)
-    assert not bcrypt.checkpw(b"correct horse", hashed.encode())
+    assert not bcrypt.checkpw(b"correct horse", hashed.hash.encode())
 
 
 async def test_for_nobody_the_same_work_is_done_and_the_answer_is_no(passwords, monkeypatch):
@@ -97,11 +97,54 @@ async def test_a_hash_of_another_cost_is_due_for_renewal_and_still_matches(passw
     assert not stronger.needs_rehash(await stronger.hash("correct horse"))
 
 
+async def test_where_the_pepper_is_replaced_old_hashes_count_and_are_due_for_renewal(keep):
+    first, second, third = (f"pepper number {number}" for number in range(3))
+    of_first = await keep(first).hash("correct horse")
+    of_second = await keep(second, older=[first]).hash("correct horse")
+    now = keep(third, older=[first, second])
+    for old in (of_first, of_second):
+        assert await now.matches("correct horse", old)
+        assert not await now.matches("correct house", old)
+        assert now.needs_rehash(old)
+    assert not now.needs_rehash(await now.hash("correct horse"))
+
+
+async def test_a_hash_that_does_not_name_its_pepper_has_the_oldest(keep):
+    unnamed = Hashed((await keep("first").hash("correct horse")).hash, None)
+    assert await keep("first").matches("correct horse", unnamed)
+    assert await keep("third", older=["first", "second"]).matches("correct horse", unnamed)
+    assert not await keep("third", older=["second"]).matches("correct horse", unnamed)
+
+
+async def test_a_pepper_that_is_forgotten_takes_its_hashes_along_as_slowly(keep, monkeypatch):
+    hashed = await keep("forgotten").hash("correct horse")
+    passwords, work = keep("another"), []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda password, hashed: work.append(hashed[:7]))
+    assert not await passwords.matches("correct horse", hashed)
+    assert work == [b"$2b$04$"]
+
+
+async def test_the_name_of_a_pepper_does_not_tell_it(keep):
+    named = (await keep(PEPPER).hash("x")).pepper_id
+    assert len(named) == 8
+    assert named not in PEPPER
+
+
+@pytest.mark.parametrize("password", ["password", "PassWord1", "12345678", "qwertyuiop"])
+def test_common_passwords_are_known_whatever_their_case(password):
+    assert is_common(password)
+
+
+@pytest.mark.parametrize("password", ["correct horse battery", "", "password " * 3])
+def test_others_are_not(password):
+    assert not is_common(password)
+
+
 async def test_with_too_many_waiting_a_further_one_is_refused(keep):
     passwords = keep(waiting_max=3)
     hashing = [passwords.hash(f"password {number}") for number in range(5)]
     answers = await asyncio.gather(*hashing, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [str, str, str, Overloaded, Overloaded]
+    assert [type(answer) for answer in answers] == [Hashed, Hashed, Hashed, Overloaded, Overloaded]
     assert answers[3].status == 503
     # Their places are free again, also those of callers who went away.
     for _ in range(4):

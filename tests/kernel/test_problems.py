@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from skyhold.kernel.errors import (
@@ -20,11 +20,12 @@ from skyhold.kernel.errors import (
     Unprocessable,
 )
 from skyhold.kernel.http.problems import ERRORS_MAX, documented
+from skyhold.kernel.http.routes import Routes
 
 JSON = {"content-type": "application/json"}
 SENT = "hunter2"
 
-router = APIRouter()
+router = Routes()
 
 
 class Guest(BaseModel):
@@ -56,6 +57,11 @@ async def create_party(party: Party) -> dict[str, int]:
 @router.get("/parties/{number}")
 async def read_party(number: int, limit: Annotated[int, Query(le=9)] = 1) -> dict[str, int]:
     return {"number": number, "limit": limit}
+
+
+@router.put("/parties/{number}")
+async def mend_party(number: int) -> int:
+    return number
 
 
 @router.get("/days/{day}")
@@ -138,6 +144,15 @@ async def test_a_trailing_slash_is_404_and_no_redirect(http, path):
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "GET", "BREW"])
+async def test_a_wrong_method_is_told_every_right_one_of_its_address(http, method):
+    reply = await http.request(method, "/parties/1")
+    if method in {"GET", "PUT"}:
+        assert reply.status_code == 200
+    else:
+        assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD, PUT")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "GET", "BREW"])
 async def test_a_wrong_method_is_405_and_says_which_is_right(http, method):
     reply = await http.request(method, "/parties")
     assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
@@ -170,7 +185,7 @@ async def test_a_body_that_cannot_be_read_is_400(http, content):
     assert "errors" not in body
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'"x"', b"7", b"NaN"])
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'"x"', b"7"])
 async def test_a_body_that_is_no_object_is_422(http, content):
     body = read(await http.post("/parties", content=content, headers=JSON))
     assert (body["status"], body["code"]) == (422, "invalid")
@@ -283,17 +298,3 @@ def test_the_problems_of_a_route_are_documented_by_status():
     assert sorted(found) == [409, 503]
     assert "`not_ready`" in found[503]["description"]
     assert "`unavailable`" in found[503]["description"]
-
-
-# fastapi-swagger reads its files in a way that Python 3.11 and 3.12 advise against.
-@pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")
-async def test_the_interactive_documents_are_served_from_here(http):
-    page = await http.get("/docs")
-    assert page.status_code == 200
-    assert page.headers["content-type"].startswith("text/html")
-    links = [word for word in page.text.replace("'", '"').split('"') if word.startswith("http")]
-    assert links
-    for link in links:
-        assert link.startswith("http://skyhold.test/")
-        assert (await http.get(link)).status_code == 200
-    assert (await http.get("/openapi.json")).json()["paths"].keys() >= {"/parties", "/problems"}

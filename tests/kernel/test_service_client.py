@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -122,7 +124,7 @@ async def test_a_lost_answer_costs_a_repeat_with_a_fresh_authorization(calling, 
         "Bearer token-3",
     ]
     assert {(method, path, body) for method, path, _, body in transport.sent} == {
-        ("PUT", "/holds/1", b'{"a": 1}')
+        ("PUT", "/holds/1", b'{"a":1}')
     }
     assert len(pauses) == 2
     assert all(0 < pause < 0.5 for pause in pauses)
@@ -261,7 +263,7 @@ async def cut_off(_scope, _receive, send):
 
 async def test_it_reaches_an_application_of_this_process(transport_to):
     reply = await transport_to(app=echo).send(
-        "PUT", "/api/v1/holds/1?cancel=true", {"x-request-id": "req-7"}, b'{"a": 1}'
+        "PUT", "/api/v1/holds/1?cancel=true", {"x-request-id": "req-7"}, b'{"a":1}'
     )
     assert reply.status == 200
     assert json.loads(reply.body) == {
@@ -269,7 +271,7 @@ async def test_it_reaches_an_application_of_this_process(transport_to):
         "path": "/api/v1/holds/1",
         "query": "cancel=true",
         "request_id": "req-7",
-        "body": '{"a": 1}',
+        "body": '{"a":1}',
     }
 
 
@@ -378,3 +380,65 @@ async def test_the_booking_that_it_is_about_goes_along(calling):
     with bound_contextvars(booking_id="018f4b6e-3d3a-7c51-9f0a-2f1f4c1f9a77"):
         await calling(transport).call("GET", "/x")
     assert transport.sent[0][2]["baggage"] == "booking_id=018f4b6e-3d3a-7c51-9f0a-2f1f4c1f9a77"
+
+
+@pytest.mark.parametrize("how", ["as it is", "packed", "in chunks"])
+async def test_an_answer_without_end_is_not_heard_out(transport_to, calling, how):
+    """One that sends on and on, or whose little answer unpacks to hundreds of megabytes."""
+    serving = []
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = {
+            "packed": "content-encoding: gzip\r\n",
+            "in chunks": "transfer-encoding: chunked\r\n",
+        }
+        writer.write(f"HTTP/1.1 200 OK\r\nconnection: close\r\n{head.get(how, '')}\r\n".encode())
+        part = b"10000\r\n" + bytes(65_536) + b"\r\n" if how == "in chunks" else bytes(65_536)
+        packer = zlib.compressobj(wbits=31)
+        serving.append((asyncio.current_task(), writer))
+        with suppress(ConnectionError):
+            for _ in range(20 * REPLY_BYTES_MAX // len(part)):  # far beyond what is read of it
+                writer.write(packer.compress(part) if how == "packed" else part)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        transport = transport_to(url, timeout_s=20)
+        reply = await transport.send("GET", "/", {}, None)
+        assert len(reply.body) == REPLY_BYTES_MAX + 1
+        with pytest.raises(Unknown, match="an answer of"):
+            await calling(transport, deadline_s=60).call("GET", "/")
+        await cut_off(serving)
+
+
+async def cut_off(serving):
+    """Nobody goes on answering when the test is over."""
+    for task, writer in serving:
+        writer.transport.abort()
+        task.cancel()
+    await asyncio.gather(*(task for task, _ in serving), return_exceptions=True)
+
+
+async def test_an_answer_byte_by_byte_is_waited_for_only_so_long(transport_to):
+    """Each byte is in time, and all of them are not."""
+    serving = []
+
+    async def serve(reader, writer):
+        serving.append((asyncio.current_task(), writer))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        transport = transport_to(url, timeout_s=0.3)
+        async with asyncio.timeout(20):
+            with pytest.raises(Unknown):
+                await transport.send("GET", "/", {}, None)
+        await cut_off(serving)

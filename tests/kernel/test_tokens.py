@@ -24,6 +24,7 @@ from skyhold.kernel.auth import (
 
 SECRET = "a-key-for-tests-that-is-long-enough"
 TTL_S = 600
+WHO = {"sid": "s1", "role": "customer"}
 
 
 @pytest.fixture
@@ -42,6 +43,8 @@ def forge(clock):
             "iss": "skyhold-booking",
             "aud": "skyhold",
             "sub": "ada",
+            "sid": "s1",
+            "role": "customer",
             "jti": "j1",
             "iat": now,
             "nbf": now,
@@ -88,12 +91,12 @@ def test_a_token_says_who_and_what_for_as_long_as_its_kind_lives(tokens, clock):
 
 
 def test_no_two_tokens_are_alike(tokens):
-    one, other = tokens.issue("ada"), tokens.issue("ada")
+    one, other = tokens.issue("ada", **WHO), tokens.issue("ada", **WHO)
     assert tokens.verify(one)["jti"] != tokens.verify(other)["jti"]
 
 
 def test_a_claim_cannot_replace_those_that_protect(tokens):
-    assert tokens.verify(tokens.issue("ada", sub="eve", aud="flight"))["sub"] == "ada"
+    assert tokens.verify(tokens.issue("ada", **WHO, sub="eve", aud="flight"))["sub"] == "ada"
 
 
 def test_a_token_made_by_hand_is_accepted(tokens, forge):
@@ -105,13 +108,13 @@ def test_a_token_made_by_hand_is_accepted(tokens, forge):
 
 
 def test_an_expired_token_is_refused(tokens, clock):
-    token = tokens.issue("ada")
+    token = tokens.issue("ada", **WHO)
     clock.advance(seconds=TTL_S)
     assert refused(tokens, token)
 
 
 def test_an_expired_token_is_refused_also_when_it_was_verified_before(tokens, clock):
-    token = tokens.issue("ada")
+    token = tokens.issue("ada", **WHO)
     tokens.verify(token)
     clock.advance(seconds=TTL_S)
     assert refused(tokens, token)
@@ -153,10 +156,14 @@ FORGERIES = {
     "zip": {"header": {"zip": "DEF"}},
     "crit": {"header": {"crit": ["exp"]}},
     "crit of an unknown word": {"header": {"crit": ["b64"], "b64": False}},
-    "a subject that is a number": {"sub": 7},
-    "no subject": {"sub": None},
+    "a key we do not know": {"header": {"kid": "k1"}},
+    "a key that is no text": {"header": {"kid": 7}},
+    "a key without a name": {"header": {"kid": ""}},
 }
-for _claim in ("iss", "aud", "sub", "jti", "iat", "nbf", "exp"):
+for _claim in ("sid", "role", "sub"):
+    for _value in (7, None, "", ["s1"], {"s1": 1}, True):
+        FORGERIES[f"{_claim} of {_value!r}"] = {_claim: _value}
+for _claim in ("iss", "aud", "sub", "sid", "role", "jti", "iat", "nbf", "exp"):
     FORGERIES[f"without {_claim}"] = {"without": [_claim]}
 for _claim in ("iat", "nbf", "exp"):
     for _value in ("9999999999", 9999999999.5, True, None, [9999999999]):
@@ -171,7 +178,7 @@ def test_a_forgery_is_refused(tokens, forge, forgery):
 def test_access_and_service_tokens_are_never_taken_for_one_another(clock):
     access = Tokens(SECRET, access_kind(TTL_S), clock)
     to_flight = Tokens(SECRET, service_kind("flight"), clock)  # even with the same key
-    assert refused(to_flight, access.issue("ada"))
+    assert refused(to_flight, access.issue("ada", **WHO))
     assert refused(access, to_flight.issue("booking"))
 
 
@@ -216,9 +223,28 @@ def test_a_header_that_is_no_json_object_is_refused(tokens, header):
     assert refused(tokens, f"{encode(header)}.{encode(b'{}')}.{encode(b'signature')}")
 
 
+@pytest.mark.parametrize("rest", ["", ".", ".!!!.x", ".e30", ".e30.", ".a.b.c", ".\x00."])
+def test_what_is_broken_under_a_good_header_spoils_no_other_token(clock, rest):
+    good = Tokens(SECRET, access_kind(TTL_S), clock).issue("ada", **WHO)
+    fresh = Tokens(SECRET, access_kind(TTL_S), clock)  # which has seen no token yet
+    with pytest.raises(InvalidToken):
+        fresh.verify(good.partition(".")[0] + rest)
+    assert fresh.verify(good)["sub"] == "ada"
+
+
+def test_only_so_many_headers_are_remembered(tokens, forge, monkeypatch):
+    monkeypatch.setattr(auth, "HEADERS_MAX", 3)
+    good = forge()
+    for number in range(10):
+        with pytest.raises(InvalidToken):
+            tokens.verify(forge(header={"typ": f"other{number}"}))
+        assert len(tokens._types) <= 3
+    assert tokens.verify(good)["sub"] == "ada"
+
+
 def test_only_so_many_verified_tokens_are_remembered(tokens, monkeypatch):
     monkeypatch.setattr(auth, "VERIFIED_MAX", 3)
-    issued = [tokens.issue(f"user {number}") for number in range(5)]
+    issued = [tokens.issue(f"user {number}", **WHO) for number in range(5)]
     for _ in range(2):
         for number, token in enumerate(issued):
             assert tokens.verify(token)["sub"] == f"user {number}"

@@ -10,7 +10,6 @@ import sys
 import timeit
 
 import pytest
-from fastapi import APIRouter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from structlog.contextvars import get_contextvars
@@ -19,7 +18,9 @@ from skyhold.kernel import tracing
 from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import PyreqwestTransport
 from skyhold.kernel.http.application import application
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
+from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.settings import SettingsError
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -246,7 +247,7 @@ def test_a_trace_that_is_none_is_not_continued(spans, nonsense):
 
 # --- requests --------------------------------------------------------------------------------
 
-router = APIRouter()
+router = Routes()
 
 
 @router.get("/things/{thing}")
@@ -303,9 +304,9 @@ async def test_what_a_supervisor_asks_is_not_traced(serve, spans):
 
 async def test_two_services_in_one_process_make_one_trace(serve, spans):
     inner = application("Inner", [router], _no_lifespan, _ready)
-    gateway = Gateway(inner, service="inner", body_bytes_max=1024)
+    gateway = Gateway(inner, service="inner", edge=Edge(1024))
     way = PyreqwestTransport("http://inner.internal", timeout_s=5, app=gateway)
-    outer = APIRouter()
+    outer = Routes()
 
     @outer.get("/outer")
     async def ask() -> str:

@@ -11,14 +11,17 @@ from sqlalchemy import delete, update
 from skyhold.booking.clients.flights import HoldGone
 from skyhold.booking.clients.payments.port import Answer, ProviderState
 from skyhold.booking.models.booking import Booking, BookingStatus
+from skyhold.booking.models.log import SYSTEM
 from skyhold.booking.models.payment import Payment, PaymentStatus
 from skyhold.booking.models.tables import OUTBOX, BookingRow, PaymentRow
 from skyhold.booking.repositories import bookings, payments, users
 from skyhold.booking.services.advance import Driver
+from skyhold.booking.services.bookkeeping import Bookkeeper, NotStarted
 from skyhold.booking.services.cancel import call_off
 from skyhold.booking.services.collect import Collector
 from skyhold.booking.services.events import Chronicle
-from skyhold.booking.services.pay import Cashier, _NotStarted
+from skyhold.booking.services.look import Views
+from skyhold.booking.services.pay import Cashier
 from skyhold.booking.services.settle import Settler
 from skyhold.booking.services.wake import Waker
 from skyhold.kernel.clock import FrozenClock
@@ -93,13 +96,23 @@ class Desk:
     def __init__(self, db: Database) -> None:
         self.db, self.clock, self.others = db, FrozenClock(START), Others()
         chronicle = Chronicle(Outbox(OUTBOX, "booking"), self.clock)
+        books = Bookkeeper(db, chronicle, self.clock, batch_max=8, waiting_max=8)
         self.waker = Waker(db, self.others, self.clock, 10)
         self.collector = Collector(
-            db, self.others, self.others, chronicle, self.clock, self.waker, 10, GIVE_UP_AFTER_S
+            db,
+            self.others,
+            self.others,
+            chronicle,
+            self.clock,
+            self.waker,
+            books,
+            10,
+            GIVE_UP_AFTER_S,
         )
         self.settler = Settler(db, self.others, chronicle, self.clock, 10)
         self.driver = Driver(db, self.others, chronicle, self.clock, self.collector, self.settler)
-        self.cashier = Cashier(db, self.driver, self.clock, call_max_s=10)
+        views = Views(db, self.clock)
+        self.cashier = Cashier(db, views, self.driver, books, self.clock, call_max_s=10)
         self.chronicle = chronicle
         self.booking = a_booking(a_user(), deadline=moment(DEADLINE))
 
@@ -172,7 +185,7 @@ class Desk:
 
     async def paying_started(self, number: int, now: int) -> None:
         self._let_it_be(now)
-        with contextlib.suppress(_NotStarted):
+        with contextlib.suppress(NotStarted):
             await self.cashier._start(self.booking, self.payment(number))
 
     async def expired(self, now: int) -> None:
@@ -190,4 +203,6 @@ class Desk:
         if status not in {"held", "confirmed"}:
             return  # the ladder of refusals in `Bookings.cancel`
         read: Booking = replace(self.booking, status=BookingStatus(status))
-        await self.db.transact(lambda tx: call_off(tx, read, self.chronicle, self.clock.now()))
+        await self.db.transact(
+            lambda tx: call_off(tx, read, self.chronicle, self.clock.now(), by=SYSTEM)
+        )

@@ -110,9 +110,8 @@ async def test_a_payer_is_sent_to_the_bank_and_comes_back_paid(system, stand_in)
     assert (back.status_code, back.headers["location"]) == (303, RETURN_URL)
     (intent,) = stand_in.intents(paid["id"])
     body = webhook("payment_intent.amount_capturable_updated", intent, id_="evt_approved")
-    rung = await system.bookings_http.post(
-        WEBHOOKS, content=body, headers={"stripe-signature": signature(body)}
-    )
+    headers = {"stripe-signature": signature(body), "content-type": "application/json"}
+    rung = await system.bookings_http.post(WEBHOOKS, content=body, headers=headers)
     assert rung.status_code == 200
 
     async def confirmed():

@@ -98,7 +98,33 @@ async def test_nobody_may_frame_it_keep_it_or_put_anything_into_it(browser, page
         assert "unsafe" not in policy
         assert reply.headers["x-frame-options"] == "DENY"
         assert reply.headers["cache-control"] == "no-store"
-        assert reply.headers["referrer-policy"] == "no-referrer"
+        assert reply.headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "origin": "http://sandbox.test"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+    ],
+    ids=repr,
+)
+async def test_another_site_cannot_press_its_buttons(browser, ledger, page, said):
+    refused = await browser.post(f"{page}/approve", headers=said)
+    assert (refused.status_code, refused.json()["code"]) == (403, "cross_site_request")
+    assert (await ledger.get(page.rsplit("/", 1)[1])).state == "requires_action"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"sec-fetch-site": "same-origin"}, {"origin": "http://sandbox.test"}, {}],
+    ids=repr,
+)
+async def test_its_own_buttons_work(browser, ledger, page, said):
+    assert (await browser.post(f"{page}/approve", headers=said)).status_code == 303
+    assert (await ledger.get(page.rsplit("/", 1)[1])).state == "authorized"
 
 
 async def test_its_style_is_the_one_that_its_policy_allows(browser, page):

@@ -133,6 +133,15 @@ NONSENSE = {
     "a state nobody knows": (200, PAYMENT | {"state": "frozen"}),
     "no state": (200, {"id": PAYMENT["id"]}),
     "an amount in words": (200, PAYMENT | {"amount_minor": "much"}),
+    "an amount below zero": (200, PAYMENT | {"amount_minor": -12_900}),
+    "an amount that is a truth": (200, PAYMENT | {"amount_minor": True}),
+    "half a cent": (200, PAYMENT | {"amount_minor": 0.5}),
+    "HTML": (200, b"<html>Welcome to the hotel's wifi</html>"),
+    "half of it": (200, json.dumps(PAYMENT).encode()[:-20]),
+    "two of them": (200, json.dumps(PAYMENT).encode() * 2),
+    "no UTF-8": (200, b'{"id": "\xff"}'),
+    "huge": (200, b'{"id": "' + b"0" * 2_000_000 + b'"}'),
+    "deep": (200, b'{"id":' * 50_000),
     "a time in words": (200, PAYMENT | {"created_at": "yesterday"}),
     "an action without a place": (200, PAYMENT | {"next_action": {"type": "redirect"}}),
     "a list": (200, [PAYMENT]),
@@ -145,12 +154,16 @@ NONSENSE = {
 }
 
 
+def _json(body):
+    return json.dumps(body).encode()
+
+
 @asynccontextmanager
 async def somebody(status, body):
     """Somebody who answers every request like this."""
 
     async def answer(reader, writer):
-        content = b"" if body is None else json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else b"" if body is None else _json(body)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if length := re.search(rb"content-length: (\d+)", head):
             await reader.readexactly(int(length[1]))
@@ -178,6 +191,15 @@ async def test_the_same_answer_that_makes_sense_is_one():
     charge = replace(a_charge(), id=PAYMENT["id"])
     async with somebody(200, PAYMENT) as provider:
         assert (await provider.authorise(charge)).state is State.AUTHORIZED
+        await provider.close()
+
+
+@pytest.mark.parametrize("other", [{"amount_minor": 1}, {"currency": "EUR"}, {"amount_minor": 0}])
+async def test_another_amount_than_was_asked_for_is_unknown(other):
+    charge = replace(a_charge(), id=PAYMENT["id"])
+    async with somebody(200, PAYMENT | other) as provider:
+        with pytest.raises(Unknown, match="another amount"):
+            await provider.authorise(charge)
         await provider.close()
 
 

@@ -139,8 +139,10 @@ async def test_asking_again_answers_the_same_and_does_nothing(sandbox, call):
 async def test_another_token_or_amount_does_not_change_what_was_reserved(sandbox):
     charge = a_charge("tok_declined")
     await ask(sandbox, "authorise", charge)
-    other = replace(charge, amount=Money(1, "USD"), token="tok_visa")
+    other = replace(charge, token="tok_visa")
     assert await ask(sandbox, "authorise", other) is State.DECLINED
+    with pytest.raises(Unknown, match="another amount"):
+        await ask(sandbox, "authorise", replace(other, amount=Money(1, "USD")))
     assert [entry.amount async for entry in sandbox.ledger(None)] == [PRICE]
 
 

@@ -14,8 +14,8 @@ from skyhold.booking.clients.payments.port import ProviderState as State
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.ids import new_id
 from skyhold.kernel.money import Money
-from skyhold.sandbox.ledger import MOVES
-from skyhold.sandbox.ledger import State as LedgerState
+from skyhold.sandbox.moves import MOVES
+from skyhold.sandbox.moves import State as LedgerState
 
 WAITS = {"pending", "requires_action"}
 # The file as version 0.1 made it.

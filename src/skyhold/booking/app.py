@@ -12,12 +12,21 @@ from starlette.types import ASGIApp
 from skyhold.kernel import tracing
 from skyhold.kernel.errors import NotReady
 from skyhold.kernel.http.application import application
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
 
-from .controllers import bookings, payments, users, webhooks
+from .controllers import account, bookings, payments, sessions, users, webhooks
 from .wiring import HISTORY, BookingService
 
-ROUTERS = (users.router, payments.router, bookings.router, webhooks.router)
+# They are asked in this order: first what is asked most.
+ROUTERS = (
+    payments.router,
+    bookings.router,
+    users.router,
+    account.router,
+    sessions.router,
+    webhooks.router,
+)
 
 
 def create_app(service: BookingService, *, jobs: bool = True) -> ASGIApp:
@@ -25,14 +34,19 @@ def create_app(service: BookingService, *, jobs: bool = True) -> ASGIApp:
     lifespan = _running(service, jobs=jobs)
     app = application(
         "Skyhold booking service",
-        (*ROUTERS, *service.routers),
+        (*ROUTERS, sessions.services_router, *service.routers),
         lifespan,
         lambda: check_ready(service),
         service.probes,
     )
     app.state.booking = service
     app.state.doors = service
-    return Gateway(app, service="booking", body_bytes_max=service.settings.body_bytes_max)
+    return Gateway(
+        app,
+        service="booking",
+        edge=Edge.of(service.settings),
+        is_service=service.service_tokens.recognises,
+    )
 
 
 def create_worker(service: BookingService) -> ASGIApp:
@@ -41,7 +55,7 @@ def create_worker(service: BookingService) -> ASGIApp:
     app = application(
         "Skyhold booking worker", (), lifespan, lambda: check_ready(service), service.probes
     )
-    return Gateway(app, service="booking-worker", body_bytes_max=service.settings.body_bytes_max)
+    return Gateway(app, service="booking-worker", edge=Edge.of(service.settings))
 
 
 def _running(

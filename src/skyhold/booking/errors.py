@@ -2,10 +2,12 @@
 
     Problem
     ├── BadRequest 400          BadSignature
-    ├── Unauthorized 401        LoginFailed
+    ├── Unauthorized 401        LoginFailed, InvalidRefreshToken
     ├── PaymentRequired 402     PaymentDeclined, CaptureRefused
-    ├── NotFound 404            BookingNotFound
-    ├── Conflict 409            EmailTaken, HoldExpired, AlreadyCancelled, IllegalTransition,
+    ├── Forbidden 403           WrongPassword
+    ├── NotFound 404            BookingNotFound, SessionNotFound, AccountNotFound
+    ├── Conflict 409            EmailTaken, AccountInUse, RoleUnchanged, TooManyUnpaid,
+    │                           HoldExpired, AlreadyCancelled, IllegalTransition,
     │                           PaymentInProgress, DepartedAlready
     ├── Unprocessable 422       IdempotencyKeyReused, CardDataNotAccepted
     └── Unavailable 503         FlightServiceUnavailable
@@ -18,6 +20,7 @@ from __future__ import annotations
 from skyhold.kernel.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     NotFound,
     PaymentRequired,
     Problem,
@@ -39,10 +42,40 @@ class LoginFailed(Unauthorized):
     code = "login_failed"
 
 
+class InvalidRefreshToken(Unauthorized):
+    """The refresh token is not valid, or no longer; please log in again."""
+
+    code = "invalid_refresh_token"
+
+
+class WrongPassword(Forbidden):
+    """This is not your password."""
+
+    code = "wrong_password"
+
+
+class SessionNotFound(NotFound):
+    """You have no such session."""
+
+    code = "session_not_found"
+
+
+class AccountInUse(Conflict):
+    """There are bookings that are not over; cancel them or fly first, then delete the account."""
+
+    code = "account_in_use"
+
+
 class EmailTaken(Conflict):
     """There is an account with this e-mail already."""
 
     code = "email_taken"
+
+
+class TooManyUnpaid(Conflict):
+    """You hold as much as can be held unpaid; pay for it or cancel it, then book more."""
+
+    code = "too_many_unpaid"
 
 
 class PaymentDeclined(PaymentRequired):
@@ -61,6 +94,18 @@ class BookingNotFound(NotFound):
     """There is no such booking of yours."""
 
     code = "booking_not_found"
+
+
+class AccountNotFound(NotFound):
+    """There is no account with this e-mail."""
+
+    code = "account_not_found"
+
+
+class RoleUnchanged(Conflict):
+    """The account has this role already, or one that is given and taken in another way."""
+
+    code = "role_unchanged"
 
 
 class HoldExpired(Conflict):

@@ -24,6 +24,11 @@ _PAYMENTS = counter(
 )
 _REFUNDS = counter("skyhold_refunds_total", "Refunds: due, and refunded", "outcome")
 _SIGN_INS = counter("skyhold_sign_ins_total", "Sign-ins: succeeded or failed", "outcome")
+_REFRESHES = counter(
+    "skyhold_session_refreshes_total",
+    "Refresh tokens that were shown: succeeded, unknown, of a session that has ended, or reused",
+    "outcome",
+)
 _EMAILS = counter(
     "skyhold_emails_total",
     "E-mails: sent, postponed (to be tried again), refused for good, or skipped",
@@ -123,6 +128,11 @@ def payment(outcome: PaymentOutcome | Failure) -> None:
 def refund(outcome: RefundOutcome) -> None:
     """A refund was decided, or done."""
     _refunds[outcome].inc()
+
+
+def refresh(outcome: str) -> None:
+    """A refresh token was shown: succeeded, unknown, ended or reused."""
+    _REFRESHES.labels(outcome).inc()
 
 
 def sign_in(*, succeeded: bool) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from skyhold.kernel.breaker import Breaker
 from skyhold.kernel.client import PyreqwestTransport, ServiceClient
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database
+from skyhold.kernel.http.routes import Routes
 from skyhold.sandbox.challenges import challenges
 from skyhold.sandbox.ledger import Ledger
 
@@ -19,7 +18,7 @@ from .settings import BookingSettings
 
 def provider_of(
     settings: BookingSettings, clock: Clock
-) -> tuple[PaymentProvider, tuple[APIRouter, ...]]:
+) -> tuple[PaymentProvider, tuple[Routes, ...]]:
     """The payment provider of the settings, and the routes that come with it."""
     if (stripe := stripe_provider(settings, clock)) is not None:
         return stripe, ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from skyhold.kernel.quotas import QuotaText
 from skyhold.kernel.settings import KernelSettings, looks_like, mysql_url
 
 BCRYPT_COST_MIN = 4
@@ -103,9 +105,52 @@ class BookingSettings(KernelSettings):
     )
     record_batch_max: int = Field(128, ge=1, description="Bookings written in one transaction")
     record_waiting_max: int = Field(5_000, ge=1, description="How many may wait to be written")
+    login_limit: QuotaText = Field(
+        "5/minute; 10/10minutes; 20/hour",
+        description="Passwords tried for one account from one address; several windows make the "
+        "wait grow; `off` for no limit",
+    )
+    login_address_limit: QuotaText = Field(
+        "30/minute; 200/hour", description="Logins tried from one address, for any account"
+    )
+    register_limit: QuotaText = Field(
+        "10/minute; 60/hour", description="Accounts opened from one address"
+    )
+    redis_url: Annotated[
+        str | None, looks_like("rediss?://[^/]+", "redis://:password@host:6379/0")
+    ] = Field(
+        None,
+        repr=False,
+        description="Where logins and registrations are counted; unset, in the database",
+    )
+    redis_timeout_s: float = Field(
+        0.25, gt=0, description="How long it is waited for, before a process counts by itself"
+    )
+    unpaid_bookings_max: int = Field(
+        3, ge=1, description="Unpaid bookings that a user may have at the same time"
+    )
+    unpaid_seats_max: int = Field(9, ge=1, description="Seats in them, on all flights together")
     password_waiting_max: int = Field(64, ge=1, description="How many may wait to be hashed")
-    access_token_ttl_s: int = Field(
-        600, ge=1, le=86_400, description="How long an access token lives"
+    session_idle_max_s: int = Field(
+        1_209_600, ge=60, description="How long a session lives without being refreshed"
+    )
+    session_max_s: int = Field(
+        2_592_000, ge=60, description="How long a session lives, however often it is refreshed"
+    )
+    refresh_repeat_max_s: int = Field(
+        10,
+        ge=0,
+        le=60,
+        description="How late a refresh whose answer was lost may be repeated; a token that is "
+        "used again after that ends its session",
+    )
+    jwt_keys: Path | None = Field(
+        None,
+        description="A folder of key pairs (NAME.pem, Ed25519 or P-256) that access tokens are "
+        "signed with; unset, they are signed with JWT_SECRET",
+    )
+    jwt_signing_key: str | None = Field(
+        None, description="With JWT_KEYS: the NAME of the key that signs, where there are several"
     )
     worker_port: int = Field(4001, ge=1, le=65_535, description="Health and metrics of a worker")
     mail_from: str = Field("Skyhold <bookings@skyhold.example>", description="Sender of e-mails")
@@ -122,12 +167,14 @@ class BookingSettings(KernelSettings):
     password_pepper: str | None = Field(
         None, description="Keys the password hashes; unset, one is made"
     )
+    password_peppers_old: str | None = Field(
+        None,
+        repr=False,
+        description="Peppers of before, the oldest first, separated by commas: passwords hashed "
+        "with them still count, and are hashed anew at the next login",
+    )
     bcrypt_cost: int = Field(
         12, ge=BCRYPT_COST_MIN, le=16, description="Cost of a password hash; each step doubles it"
-    )
-    cookie_secure: bool = Field(
-        default=True,
-        description="Cookies over https only; `skyhold serve` turns it off unless it is set",
     )
 
     def database(self) -> str:
@@ -137,6 +184,11 @@ class BookingSettings(KernelSettings):
         if self.db_host:
             return mysql_url(self.db_host, self.db_name, self.db_user, self.db_pass)
         return f"sqlite:///{self.data_dir / 'booking.db'}"
+
+    @property
+    def older_peppers(self) -> list[str]:
+        """The peppers of before, the oldest first."""
+        return [it.strip() for it in (self.password_peppers_old or "").split(",") if it.strip()]
 
     def sandbox(self) -> str:
         """The URL of the sandbox provider's ledger."""
@@ -157,6 +209,19 @@ class BookingSettings(KernelSettings):
             raise ValueError(msg)
         if self.drain_s < self.pay_max_s:
             msg = f"DRAIN_S must be at least {self.pay_max_s:.0f}, the longest a payment may take"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _sessions_make_sense(self) -> BookingSettings:
+        if self.jwt_signing_key is not None and self.jwt_keys is None:
+            msg = "JWT_SIGNING_KEY means nothing without JWT_KEYS"
+            raise ValueError(msg)
+        if self.session_max_s < self.session_idle_max_s:
+            msg = "SESSION_MAX_S must be at least SESSION_IDLE_MAX_S, or sessions never get so old"
+            raise ValueError(msg)
+        if self.session_idle_max_s < self.access_token_ttl_s:
+            msg = "SESSION_IDLE_MAX_S must be at least ACCESS_TOKEN_TTL_S"
             raise ValueError(msg)
         return self
 

@@ -7,17 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastapi import APIRouter
-
 from skyhold.contracts.events import BOOKING
 from skyhold.contracts.queues import TOPOLOGY
-from skyhold.kernel.auth import Badge, Tokens, access_kind, service_kind
+from skyhold.kernel.auth import Tokens
 from skyhold.kernel.background import Background
 from skyhold.kernel.backlog import DEAD_LETTERS
-from skyhold.kernel.breaker import Breaker
-from skyhold.kernel.client import PyreqwestTransport, ServiceClient, Transport
+from skyhold.kernel.client import Transport
 from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
+from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
@@ -27,36 +25,45 @@ from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe, Readings
 from skyhold.kernel.outbox import Outbox
-from skyhold.kernel.passwords import Passwords
+from skyhold.kernel.people import People
 from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
 from .auditing import Auditing, auditing_of
 from .clients.flights import Flights
-from .clients.mailer import FolderMailer, Mailer, SmtpMailer
+from .clients.mailer import Mailer
 from .clients.payments.from_settings import stripe_notices
 from .clients.payments.port import PaymentProvider
 from .consumers import flights as flight_events
 from .consumers import notifications
 from .jobs.drive import Drive
+from .membership import Membership, membership_of
+from .models.hoard import Ceiling
 from .models.tables import INBOX, LEASES, OUTBOX
+from .neighbours import flights_of, mailer_of
 from .providers import provider_of
 from .services.advance import Driver
 from .services.backlog import Backlog
 from .services.book import Booker, Limits
 from .services.bookings import Bookings
+from .services.bookkeeping import Bookkeeper
 from .services.collect import Collector
 from .services.events import Chronicle
 from .services.flight_changes import FlightChanges
+from .services.hoarding import Hoarding
 from .services.letters import Letters
+from .services.look import Views
 from .services.notify import Notifier
 from .services.pay import Cashier
+from .services.record import Recorder
 from .services.settle import Settler
+from .services.staffing import Staffing
 from .services.story import Stories
+from .services.timeline import Timelines
 from .services.users import Users
 from .services.wake import Waker
 from .services.webhooks import Webhooks
-from .settings import FLIGHT_SERVICE_DEFAULT, BookingSettings
+from .settings import BookingSettings
 
 HISTORY = History("booking", Path(__file__).parent / "migrations")
 
@@ -67,9 +74,12 @@ class BookingService:
 
     settings: BookingSettings
     db: Database
-    users: Users
+    membership: Membership
+    staffing: Staffing
     booker: Booker
     bookings: Bookings
+    timelines: Timelines
+    books: Bookkeeper
     cashier: Cashier
     driver: Driver
     waker: Waker
@@ -77,7 +87,6 @@ class BookingService:
     webhooks: Webhooks | None
     flights: Flights
     provider: PaymentProvider
-    passwords: Passwords
     background: Background
     changes: FlightChanges
     drive: Drive
@@ -87,9 +96,22 @@ class BookingService:
     lease: Lease
     jobs: tuple[Periodic, ...]
     probes: Mapping[str, Probe]
-    access_tokens: Tokens
-    routers: tuple[APIRouter, ...]  # those that come with the payment provider
-    service_tokens: None = None  # no other service calls this one
+    routers: tuple[Routes, ...]  # those that come with the payment provider
+
+    @property
+    def users(self) -> Users:
+        """Accounts: register and log in."""
+        return self.membership.users
+
+    @property
+    def people(self) -> People:
+        """Who shows an access token."""
+        return self.membership.people
+
+    @property
+    def service_tokens(self) -> Tokens:
+        """What other services show."""
+        return self.membership.service_tokens
 
     @asynccontextmanager
     async def running(self, *, jobs: bool = True) -> AsyncIterator[None]:
@@ -108,6 +130,8 @@ class BookingService:
             await self.bus.close()
             await self.drive.close(timeout_s=self.settings.flight_deadline_s)
             await self.booker.close()
+            await self.bookings.close()
+            await self.books.close()
             await self.background.drain(timeout_s=self.settings.flight_deadline_s)
             await self.close()
 
@@ -116,7 +140,7 @@ class BookingService:
         await self.flights.close()
         await self.provider.close()
         await self.mailer.close()
-        self.passwords.close()
+        await self.membership.close()
         await self.db.close()
 
 
@@ -134,42 +158,26 @@ def wire(
     service, the payment provider, the bus.
     """
     clock = clock or clock_for(settings.clock_file)
-    data_dir = settings.data_dir
-    user_key = secret(settings.jwt_secret, name="jwt_secret", data_dir=data_dir)
-    service_key = secret(settings.service_secret, name="service_secret", data_dir=data_dir)
-    pepper = secret(settings.password_pepper, name="password_pepper", data_dir=data_dir)
-
+    service_key = secret(settings.service_secret, name="service_secret", data_dir=settings.data_dir)
     db = open_database(settings)
-    passwords = Passwords(
-        pepper, cost=settings.bcrypt_cost, waiting_max=settings.password_waiting_max
-    )
-    access_tokens = Tokens(user_key, access_kind(settings.access_token_ttl_s), clock)
-    badge = Badge(
-        Tokens(service_key, service_kind("flight"), clock), "booking", clock, scope="holds"
-    )
-    transport = transport or PyreqwestTransport(
-        settings.flight_service or FLIGHT_SERVICE_DEFAULT, timeout_s=settings.flight_timeout_s
-    )
-    flights = Flights(
-        ServiceClient(
-            transport,
-            party="flight",
-            breaker=Breaker(
-                "flight",
-                failures_max=settings.breaker_failures_max,
-                pause_s=settings.breaker_pause_s,
-            ),
-            authorize=badge,
-            deadline_s=settings.flight_deadline_s,
-        )
-    )
-    routers: tuple[APIRouter, ...] = ()
+    membership = membership_of(settings, db, clock, service_key)
+    flights = flights_of(settings, service_key, clock, transport)
+    routers: tuple[Routes, ...] = ()
     if provider is None:
         provider, routers = provider_of(settings, clock)
     outbox = Outbox(OUTBOX, BOOKING)
     chronicle = Chronicle(outbox, clock)
+    timelines = Timelines(db, clock)
+    views = Views(db, clock)
     background = Background()
     waker = Waker(db, provider, clock, settings.provider_timeout_s)
+    books = Bookkeeper(
+        db,
+        chronicle,
+        clock,
+        batch_max=settings.record_batch_max,
+        waiting_max=settings.record_waiting_max,
+    )
     collector = Collector(
         db,
         flights,
@@ -177,6 +185,7 @@ def wire(
         chronicle,
         clock,
         waker,
+        books,
         provider_timeout_s=settings.provider_timeout_s,
         give_up_after_s=settings.give_up_after_s,
     )
@@ -187,7 +196,7 @@ def wire(
     changes = FlightChanges(db, inbox, chronicle, clock, settings.expiry_batch_max)
     drive = Drive(db, driver, changes, clock, lane_max=settings.expiry_batch_max)
     bus = bus or rabbit_bus(settings, source=BOOKING, topology=TOPOLOGY) or MemoryBus()
-    mailer = _mailer(settings)
+    mailer = mailer_of(settings)
     flight_events.listen(bus, changes)
     notifications.subscribe(bus, Notifier(db, inbox, mailer, Letters(settings.mail_from)))
     lease = Lease(db, LEASES, "relay", clock, settings.relay_lease_s)
@@ -195,34 +204,19 @@ def wire(
     return BookingService(
         settings=settings,
         db=db,
-        users=Users(db, passwords, access_tokens, clock),
-        booker=Booker(
-            db,
-            flights,
-            chronicle,
-            clock,
-            background,
-            Limits(
-                payment_window_s=settings.payment_window_s,
-                hold_grace_s=settings.hold_grace_s,
-                record_batch_max=settings.record_batch_max,
-                record_waiting_max=settings.record_waiting_max,
-            ),
-        ),
-        bookings=Bookings(db, driver, chronicle, clock),
-        cashier=Cashier(
-            db,
-            driver,
-            clock,
-            call_max_s=settings.pay_max_s,
-        ),
+        membership=membership,
+        booker=_booker(settings, db, flights, chronicle, clock, background),
+        bookings=Bookings(db, views, driver, chronicle, timelines, clock),
+        staffing=Staffing(db, clock),
+        timelines=timelines,
+        books=books,
+        cashier=Cashier(db, views, driver, books, clock, call_max_s=settings.pay_max_s),
         driver=driver,
         waker=waker,
         auditing=auditing,
         webhooks=_webhooks(settings, db, waker, clock),
         flights=flights,
         provider=provider,
-        passwords=passwords,
         background=background,
         changes=changes,
         drive=drive,
@@ -235,11 +229,33 @@ def wire(
             Periodic("drive", settings.expiry_period_s, drive.run_once, round_max=1),
             Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max),
             *auditing.jobs,
+            *membership.jobs,
         ),
         probes=_probes(Backlog(db, clock), bus),
-        access_tokens=access_tokens,
         routers=routers,
     )
+
+
+def _booker(
+    settings: BookingSettings,
+    db: Database,
+    flights: Flights,
+    chronicle: Chronicle,
+    clock: Clock,
+    background: Background,
+) -> Booker:
+    ceiling = Ceiling(settings.unpaid_bookings_max, settings.unpaid_seats_max)
+    recorder = Recorder(
+        db,
+        chronicle,
+        clock,
+        ceiling,
+        batch_max=settings.record_batch_max,
+        waiting_max=settings.record_waiting_max,
+    )
+    limits = Limits(settings.payment_window_s, settings.hold_grace_s)
+    hoarding = Hoarding(db, ceiling, clock, waiting_max=settings.record_waiting_max)
+    return Booker(db, flights, clock, background, recorder, hoarding, limits)
 
 
 def open_database(settings: BookingSettings) -> Database:
@@ -259,19 +275,6 @@ def _webhooks(
 ) -> Webhooks | None:
     read = stripe_notices(settings)
     return None if read is None else Webhooks("stripe", read, db, Inbox(INBOX), waker, clock)
-
-
-def _mailer(settings: BookingSettings) -> Mailer:
-    if settings.smtp_host is None:
-        return FolderMailer(settings.data_dir / "mail")
-    return SmtpMailer(
-        settings.smtp_host,
-        settings.smtp_port,
-        user=settings.smtp_user,
-        password=settings.smtp_pass,
-        security=settings.smtp_security,
-        timeout_s=settings.smtp_timeout_s,
-    )
 
 
 def _probes(backlog: Backlog, bus: Bus) -> Mapping[str, Probe]:

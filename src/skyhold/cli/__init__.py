@@ -1,4 +1,4 @@
-"""The command line: serve, worker, migrate, import, show, audit."""
+"""The command line: serve, worker, migrate, import, show, staff, audit."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .options import Host, Port, greet
 from .running import check_free, console, listen, refusals
 from .sandbox_commands import sandbox_cli
 from .schedules import import_demo
+from .staff_commands import create_staff, revoke_staff
 
 app = typer.Typer(
     help="Skyhold: flights booked once.", no_args_is_help=True, rich_markup_mode="markdown"
@@ -28,6 +29,8 @@ app = typer.Typer(
 app.add_typer(booking_cli, name="booking")
 app.add_typer(flight_cli, name="flight")
 app.add_typer(sandbox_cli, name="sandbox")
+booking_cli.command("create-staff")(create_staff)
+booking_cli.command("revoke-staff")(revoke_staff)
 app.command("audit")(audit)
 booking_cli.command("audit")(audit)  # where it is looked for: it is run as the booking service is
 

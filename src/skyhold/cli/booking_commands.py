@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.console import Console
 
 from skyhold import booking
 from skyhold.booking.app import create_app, create_worker
-from skyhold.booking.models.user import Role, User
-from skyhold.booking.schemas.users import NewUser
 from skyhold.booking.settings import BookingSettings
 from skyhold.flight.settings import FlightSettings
 from skyhold.kernel import logging
+from skyhold.kernel.keys import KeyAlgorithm, make_key
+from skyhold.kernel.settings import SettingsError
 
 from . import asgi
 from .databases import ready_booking
@@ -87,7 +88,7 @@ def show_booking(
         str, typer.Argument(metavar="ID_OR_LOCATOR", help="Its id, or its record locator.")
     ],
 ) -> None:
-    """Tell a booking's whole story: its state, flights, payments, hold and events."""
+    """Tell a booking's whole story: its state, flights, payments, hold, events and log."""
     with refusals():
         bookings, flights = BookingSettings(), FlightSettings()
         logging.configure("WARNING")
@@ -97,20 +98,25 @@ def show_booking(
         show(asyncio.run(story_of(which, bookings, flights)), told)
 
 
-@booking_cli.command("create-staff")
-def create_staff(
-    email: Annotated[str, typer.Argument(help="What they log in with.")],
-    name: Annotated[str, typer.Option(prompt=True)],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+@booking_cli.command("make-key")
+def make_signing_key(
+    path: Annotated[Path, typer.Argument(help="Where to write it: JWT_KEYS/NAME.pem.")],
+    algorithm: Annotated[str, typer.Option(help="EdDSA (Ed25519) or ES256 (P-256).")] = "EdDSA",
 ) -> None:
-    """Open an account for a member of the staff."""
+    """Make a key that signs access tokens; JWT_KEYS names its folder.
+
+    To replace a key without logging anybody out: put the new one beside it on every machine and
+    restart; name it in JWT_SIGNING_KEY and restart; remove the old one after ACCESS_TOKEN_TTL_S.
+    """
     with refusals():
-        who = NewUser(name=name, email=email, password=password)
-        settings = BookingSettings()
-        logging.configure(settings.log_level)
-        asyncio.run(ready_booking(settings, migrate=False))
-        user = asyncio.run(_register(settings, who, Role.STAFF))
-        console.print(f"{user.email} may now log in as staff.")
+        if path.suffix != ".pem":
+            msg = f"{path} should end with .pem."
+            raise SettingsError(msg)
+        if algorithm not in get_args(KeyAlgorithm):
+            msg = f"--algorithm is one of {', '.join(get_args(KeyAlgorithm))}."
+            raise SettingsError(msg)
+        make_key(path, cast("KeyAlgorithm", algorithm))
+        console.print(f"{path} signs with {algorithm}.", highlight=False, soft_wrap=True)
 
 
 def serve_service(
@@ -135,11 +141,3 @@ def serve_service(
         return
     app = LameDuck(create_app(service, jobs=jobs), wait_s=settings.lame_duck_s)
     listen(app, host, port, settings, name="skyhold-booking")
-
-
-async def _register(settings: BookingSettings, who: NewUser, role: Role) -> User:
-    service = booking.wiring.wire(settings)
-    try:
-        return await service.users.register(who.name, who.email, who.password, role=role)
-    finally:
-        await service.close()

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skyhold.booking.models.booking import Booking
+from skyhold.booking.models.log import Detail, Entry
 from skyhold.booking.models.payment import Payment
 from skyhold.booking.services.story import Story
 from skyhold.booking.settings import BookingSettings
@@ -33,6 +34,7 @@ def show(story: Story, console: Console) -> None:
             console.print(table)
     console.print(_hold(story.hold))
     console.print(_events(story.events))
+    console.print(_log(story.entries))
 
 
 def _booking(booking: Booking) -> Table:
@@ -119,6 +121,35 @@ def _events(events: Sequence[Event]) -> Table:
             event.request_id or "",
         )
     return table
+
+
+def _log(entries: Sequence[Entry]) -> Table:
+    table = _table("Log", "at", "action", "by", "booking", "detail", "request")
+    for entry in entries:
+        moved = entry.status_before is not entry.status_after
+        table.add_row(
+            _at(entry.at),
+            entry.action.value,
+            " ".join(filter(None, (entry.actor.kind.value, entry.actor.id))),
+            f"{entry.status_before or 'new'} → {entry.status_after}" if moved else "",
+            "" if entry.detail is None else ", ".join(_details(entry.detail)),
+            entry.request_id or "",
+        )
+    return table
+
+
+def _details(detail: Detail) -> Iterator[str]:
+    if detail.payment_id is not None:
+        yield f"payment {detail.payment_id}"
+    if detail.failure is not None:
+        yield detail.failure.value
+    if detail.amount is not None:
+        yield str(detail.amount)
+    if detail.refund is not None:
+        yield f"refund of {detail.refund}"
+    for change in detail.changes:
+        now = "" if change.now is None else f", now {_local(change.now.departing_at)}"
+        yield f"{change.flight_id} {change.kind} (was {_local(change.was.departing_at)}{now})"
 
 
 def _table(title: str, *columns: str) -> Table:

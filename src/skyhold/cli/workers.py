@@ -15,6 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from skyhold.kernel import observatory
+from skyhold.kernel.http.protocol import bounded
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.settings import KernelSettings
 
@@ -119,6 +120,8 @@ def listen_together(
         workers=workers,
         host=host,
         port=port,
+        http=bounded(settings),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

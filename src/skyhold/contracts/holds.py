@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from skyhold.kernel.ids import UUID
 from skyhold.kernel.money import WireMoney
 from skyhold.kernel.types import Matching
 
@@ -14,6 +15,7 @@ PARTY_MAX = 9
 SEGMENTS_MAX = 6
 PAGE_MAX = 500
 IDS_MAX = 100
+BATCH_MAX = 64
 
 FLIGHT_ID = Matching(
     r"[A-Z0-9]{2}[0-9]{1,4}-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}",
@@ -22,6 +24,10 @@ FLIGHT_ID = Matching(
 SEAT = Matching(
     r"[1-9][0-9]?[A-HJ-Z]",
     says="must be a row and a capital letter, such as 12A",
+)
+REQUEST_ID = Matching(
+    r"[A-Za-z0-9._-]{1,64}",
+    says="must be 1 to 64 letters, digits, dots, dashes or underscores",
 )
 FlightId = Annotated[str, Field(examples=["UA1545-2026-12-01-EWR"]), FLIGHT_ID]
 SeatNumber = Annotated[str, Field(examples=["12A"]), SEAT]
@@ -52,6 +58,15 @@ class _Wire(BaseModel):
 
 class SegmentWanted(_Wire):
     """Seats on one flight: these ones, or so many."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kind}}}
+                for name, kind in (("seats", "array"), ("count", "integer"))
+            ]
+        }
+    )
 
     flight_id: FlightId
     cabin: Cabin = Cabin.ECONOMY
@@ -108,6 +123,61 @@ class Hold(BaseModel):
     expires_in_s: int | None = Field(ge=0, le=86_400)
     segments: list[HeldSegment]
     total: WireMoney | None
+
+
+class _Command(_Wire):
+    hold_id: Annotated[str, UUID]
+    request_id: Annotated[str, REQUEST_ID] | None = Field(
+        None, description="In the course of which request it is asked, for the logs"
+    )
+
+
+class HoldCommand(_Command):
+    """What `PUT /holds/{hold_id}` asks."""
+
+    do: Literal["hold"]
+    wanted: HoldWanted
+
+
+class ConfirmCommand(_Command):
+    """What `PUT /holds/{hold_id}/confirmation` asks."""
+
+    do: Literal["confirm"]
+
+
+class ReleaseCommand(_Command):
+    """What `DELETE /holds/{hold_id}` asks."""
+
+    do: Literal["release"]
+    cancel: bool = Field(default=False, strict=True, description="Also when the hold is confirmed")
+
+
+WireCommand = HoldCommand | ConfirmCommand | ReleaseCommand
+
+
+class Commands(_Wire):
+    """Many calls in one request; each is carried out, or refused, as if it had come alone."""
+
+    commands: list[Annotated[WireCommand, Field(discriminator="do")]] = Field(
+        min_length=1, max_length=BATCH_MAX
+    )
+
+
+class CommandAnswer(BaseModel):
+    """What the call would have been answered by itself: a hold, or a problem."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: int = Field(examples=[201])
+    body: dict[str, Any]
+
+
+class CommandAnswers(BaseModel):
+    """One for each command, in their order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    answers: list[CommandAnswer]
 
 
 class Seats(BaseModel):

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from skyhold.kernel import tracing
 from skyhold.kernel.errors import NotReady
 from skyhold.kernel.http.application import application
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
 
 from .controllers import airports, flights, holds
@@ -34,7 +35,7 @@ def create_app(service: FlightService, *, owns_service: bool, jobs: bool = True)
     return Gateway(
         app,
         service="flight",
-        body_bytes_max=service.settings.body_bytes_max,
+        edge=Edge.of(service.settings),
         is_service=service.service_tokens.recognises,
     )
 
@@ -45,7 +46,7 @@ def create_worker(service: FlightService) -> ASGIApp:
     app = application(
         "Skyhold flight worker", (), lifespan, lambda: check_ready(service), service.probes
     )
-    return Gateway(app, service="flight-worker", body_bytes_max=service.settings.body_bytes_max)
+    return Gateway(app, service="flight-worker", edge=Edge.of(service.settings))
 
 
 def _running(

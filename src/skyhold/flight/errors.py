@@ -3,49 +3,54 @@
 from __future__ import annotations
 
 from skyhold.contracts.holds import HoldStatus
-from skyhold.kernel.errors import Conflict, Gone, NotFound, Unprocessable
+from skyhold.contracts.refusals import (
+    DuplicateSeat,
+    FlightCancelled,
+    FlightDeparted,
+    FlightNotFound,
+    MixedCurrencies,
+    PriceChanged,
+    SeatBlocked,
+    SeatUnavailable,
+    SegmentsOverlap,
+    SoldOut,
+    UnknownCabin,
+    UnknownSeat,
+    WrongCabin,
+)
+from skyhold.kernel.errors import Conflict, Gone, NotFound, Unavailable, Unprocessable
 
-
-class FlightNotFound(NotFound):
-    """There is no such flight."""
-
-    code = "flight_not_found"
+__all__ = [  # with those that other services pass on
+    "DuplicateSeat",
+    "FlightCancelled",
+    "FlightDeparted",
+    "FlightExists",
+    "FlightNotFound",
+    "HoldConfirmed",
+    "HoldEnded",
+    "HoldNotFound",
+    "HoldRequestDiffers",
+    "ImpossibleFlight",
+    "MixedCurrencies",
+    "PriceChanged",
+    "SeatBlocked",
+    "SeatUnavailable",
+    "SegmentsOverlap",
+    "SessionsUnknown",
+    "SoldOut",
+    "UnknownAircraft",
+    "UnknownAirline",
+    "UnknownAirport",
+    "UnknownCabin",
+    "UnknownSeat",
+    "WrongCabin",
+]
 
 
 class HoldNotFound(NotFound):
     """There is no such hold."""
 
     code = "hold_not_found"
-
-
-class SeatUnavailable(Conflict):
-    """Someone else has one of these seats; please choose another."""
-
-    code = "seat_unavailable"
-
-
-class SoldOut(Conflict):
-    """There are not that many seats left in this cabin."""
-
-    code = "sold_out"
-
-
-class PriceChanged(Conflict):
-    """The seats cost something else than was expected."""
-
-    code = "price_changed"
-
-
-class FlightDeparted(Conflict):
-    """The flight has left."""
-
-    code = "flight_departed"
-
-
-class FlightCancelled(Conflict):
-    """The flight has been cancelled."""
-
-    code = "flight_cancelled"
 
 
 class FlightExists(Conflict):
@@ -75,48 +80,6 @@ class HoldRequestDiffers(Unprocessable):
     code = "hold_request_differs"
 
 
-class UnknownCabin(Unprocessable):
-    """This flight does not sell that cabin."""
-
-    code = "unknown_cabin"
-
-
-class UnknownSeat(Unprocessable):
-    """There is no such seat on this aircraft."""
-
-    code = "unknown_seat"
-
-
-class WrongCabin(Unprocessable):
-    """The seat is in another cabin."""
-
-    code = "wrong_cabin"
-
-
-class SeatBlocked(Unprocessable):
-    """The seat is not for sale."""
-
-    code = "seat_blocked"
-
-
-class DuplicateSeat(Unprocessable):
-    """A seat is named twice."""
-
-    code = "duplicate_seat"
-
-
-class SegmentsOverlap(Unprocessable):
-    """A flight leaves before the one ahead of it has landed; name segments in travel order."""
-
-    code = "segments_overlap"
-
-
-class MixedCurrencies(Unprocessable):
-    """The flights are priced in different currencies; please book them one by one."""
-
-    code = "mixed_currencies"
-
-
 class UnknownAirport(Unprocessable):
     """There is no airport with that code."""
 
@@ -139,3 +102,9 @@ class ImpossibleFlight(Unprocessable):
     """The flight's times, fares or airports contradict one another."""
 
     code = "impossible_flight"
+
+
+class SessionsUnknown(Unavailable):
+    """Whether you are still logged in cannot be checked just now; please try again shortly."""
+
+    code = "sessions_unknown"

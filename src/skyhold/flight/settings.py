@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import AliasChoices, Field
 
-from skyhold.kernel.settings import KernelSettings, mysql_url
+from skyhold.kernel.settings import KernelSettings, looks_like, mysql_url
 
 
 class FlightSettings(KernelSettings):
@@ -23,6 +25,18 @@ class FlightSettings(KernelSettings):
         le=65_535,
         validation_alias=AliasChoices("FLIGHT_WORKER_PORT", "flight_worker_port"),
         description="Health and metrics of a worker",
+    )
+    booking_service: Annotated[
+        str, looks_like(r"https?://[^\s/]+/?$", "http://host:4000, without a path")
+    ] = Field(
+        "http://localhost:4000",
+        description="Where the booking service is; it is asked whether staff are still logged in",
+    )
+    booking_timeout_s: float = Field(2.0, gt=0, description="One call to the booking service")
+    jwt_keys_published: bool = Field(
+        default=False,
+        description="Access tokens are verified by the public keys that BOOKING_SERVICE "
+        "publishes, and JWT_SECRET is not needed here",
     )
     relay_period_s: float = Field(0.5, gt=0, description="How often events are published")
     relay_batch_max: int = Field(200, ge=1, description="Events published in one round at most")

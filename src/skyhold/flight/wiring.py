@@ -9,9 +9,13 @@ from pathlib import Path
 
 from skyhold.contracts.events import FLIGHT
 from skyhold.contracts.queues import TOPOLOGY
-from skyhold.kernel.auth import Tokens, access_kind, service_kind
+from skyhold.contracts.sessions import SCOPE
+from skyhold.kernel.auth import Badge, Tokens, access_kind, service_kind
+from skyhold.kernel.breaker import Breaker
+from skyhold.kernel.client import PyreqwestTransport, ServiceClient
 from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
+from skyhold.kernel.ended_sessions import LAG_MAX_S, EndedSessions
 from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
 from skyhold.kernel.logging import get_logger
@@ -20,11 +24,14 @@ from skyhold.kernel.messaging.from_settings import rabbit_bus
 from skyhold.kernel.migrations import History
 from skyhold.kernel.observatory import Probe
 from skyhold.kernel.outbox import Outbox
+from skyhold.kernel.people import People, PublishedKeys
 from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
+from .clients.bookings import Bookings
 from .jobs.sweep import sweeper
 from .models.tables import LEASES, OUTBOX
+from .repositories.reference import Reference
 from .services.backlog import Backlog
 from .services.holds import Holds
 from .services.inventory import Inventory
@@ -50,7 +57,8 @@ class FlightService:
     lease: Lease
     jobs: tuple[Periodic, ...]
     probes: Mapping[str, Probe]
-    access_tokens: Tokens
+    bookings: Bookings
+    people: People
     service_tokens: Tokens
 
     @asynccontextmanager
@@ -67,6 +75,9 @@ class FlightService:
             if self.bus is not None:
                 await self.bus.close()
             await self.holds.close()
+            await self.schedule.close()
+            await self.people.ended.close()
+            await self.bookings.close()
             await self.db.close()
 
     async def _start_jobs(self) -> None:
@@ -92,8 +103,10 @@ def wire(
     """
     clock = clock or clock_for(settings.clock_file)
     db = open_database(settings)
+    reference = Reference()
     holds = Holds(
         db,
+        reference,
         clock,
         batch_max=settings.hold_batch_max,
         waiting_max=settings.hold_waiting_max,
@@ -108,21 +121,47 @@ def wire(
         jobs.append(
             Periodic("relay", settings.relay_period_s, relay.run_once, settings.relay_batch_max)
         )
-    user_key = secret(settings.jwt_secret, name="jwt_secret", data_dir=settings.data_dir)
     service_key = secret(settings.service_secret, name="service_secret", data_dir=settings.data_dir)
+    bookings = _bookings(settings, service_key, clock)
     return FlightService(
         settings=settings,
         db=db,
-        schedule=Schedule(db, clock, News(outbox, clock)),
+        schedule=Schedule(db, reference, clock, News(outbox, clock)),
         holds=holds,
         inventory=Inventory(db, clock),
         bus=bus,
         lease=lease,
         jobs=tuple(jobs),
         probes={"flight": Backlog(db, clock).look},
-        access_tokens=Tokens(user_key, access_kind(ttl_s=0), clock),
+        bookings=bookings,
+        people=_people(settings, bookings, clock),
         service_tokens=Tokens(service_key, service_kind("flight"), clock),
     )
+
+
+def _bookings(settings: FlightSettings, service_key: str, clock: Clock) -> Bookings:
+    return Bookings(
+        ServiceClient(
+            PyreqwestTransport(settings.booking_service, timeout_s=settings.booking_timeout_s),
+            party="booking",
+            breaker=Breaker("booking", failures_max=5, pause_s=LAG_MAX_S),
+            authorize=Badge(
+                Tokens(service_key, service_kind("booking"), clock), "flight", clock, scope=SCOPE
+            ),
+            deadline_s=settings.booking_timeout_s,
+        )
+    )
+
+
+def _people(settings: FlightSettings, bookings: Bookings, clock: Clock) -> People:
+    """Who has logged in at the booking service: by its keys or our common secret."""
+    kind = access_kind(settings.access_token_ttl_s)
+    ended = EndedSessions(bookings.ended_after, ttl_s=kind.ttl_s, clock=clock)
+    if settings.jwt_keys_published:
+        published = PublishedKeys(bookings.keys)
+        return People(Tokens(published, kind, clock), ended, published)
+    user_key = secret(settings.jwt_secret, name="jwt_secret", data_dir=settings.data_dir)
+    return People(Tokens(user_key, kind, clock), ended)
 
 
 def open_database(settings: FlightSettings) -> Database:

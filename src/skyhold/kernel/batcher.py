@@ -18,6 +18,9 @@ log = get_logger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+# For looks and calls of which each stands for itself: a slow one does not hold up the next.
+PATIENCE_S = 0.1
+WAITING_MAX = 5_000
 # An item, who waits for its result, and the trace it belongs to.
 _Entry: TypeAlias = tuple[In, asyncio.Future[Out], str | None]
 
@@ -37,7 +40,8 @@ class Batcher(Generic[In, Out]):
     The contract:
 
     * order: items go out in the order they came, at most `batch_max` at a time, one batch at a
-      time;
+      time. With `patience_s` a batch that takes longer is not waited for: the next one goes out
+      beside it, up to `lanes_max` of them;
     * isolation: `run` answers one result per item, in order; a result that is an exception is
       raised to that item's caller and to nobody else. When `run` itself raises and the batch has
       several items, each is run again alone, so one item cannot fail its neighbours (except for
@@ -58,14 +62,18 @@ class Batcher(Generic[In, Out]):
         *,
         name: str,
         batch_max: int = 128,
-        waiting_max: int = 5_000,
+        waiting_max: int = WAITING_MAX,
+        patience_s: float | None = None,
+        lanes_max: int = 8,
     ) -> None:
         self._run = run
         self._name = name
         self._batch_max = batch_max
         self._waiting_max = waiting_max
         self._waiting: deque[_Entry[In, Out]] = deque()
-        self._out: list[_Entry[In, Out]] = []
+        self._patience_s = patience_s
+        self._lanes_max = lanes_max
+        self._slow: set[asyncio.Task[None]] = set()
         self._told = Batches(name)
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
@@ -75,6 +83,26 @@ class Batcher(Generic[In, Out]):
 
         Raises Overloaded when the queue is full or closed, or what `run` said of this item.
         """
+        return await self._enter(item)
+
+    async def submit_all(self, items: Sequence[In]) -> list[Out | Exception]:
+        """Send them in their order and wait for all; each has its own result, or its exception."""
+        entered: list[asyncio.Future[Out] | Overloaded] = []
+        for item in items:
+            try:
+                entered.append(self._enter(item))
+            except Overloaded as error:
+                entered.append(error)
+        answers = [one for one in entered if isinstance(one, asyncio.Future)]
+        try:
+            if answers:
+                await asyncio.wait(answers)
+        finally:
+            for answer in answers:
+                answer.cancel()  # for who went away; those that have come stay
+        return list(map(_outcome, entered))
+
+    def _enter(self, item: In) -> asyncio.Future[Out]:
         if self._closed or self._is_full():
             self._told.refused.inc()
             raise Overloaded
@@ -86,35 +114,56 @@ class Batcher(Generic[In, Out]):
             self._worker = asyncio.create_task(
                 self._drain(), name=f"batcher:{self._name}", context=Context()
             )
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Take no more items, and return when those that wait have their answers."""
         self._closed = True
         if self._worker is not None:
             await self._worker
+        if self._slow:
+            await asyncio.wait(self._slow)
 
     async def _drain(self) -> None:
         try:
             while batch := self._next_batch():
-                self._out = batch
-                await self._send(batch)
+                await self._let_out(batch)
         finally:
             self._worker = None
-            # All have their answers by now, unless this worker was cancelled.
-            for _, answer, _ in (*self._out, *self._waiting):
+            # Nobody waits by now, unless this worker was cancelled.
+            for _, answer, _ in self._waiting:
                 answer.cancel()
             self._waiting.clear()
             self._told.waiting.set(0)
 
+    async def _let_out(self, batch: list[_Entry[In, Out]]) -> None:
+        if self._patience_s is None:
+            await self._send(batch)
+            return
+        sending = asyncio.create_task(self._send(batch), name=f"batch:{self._name}")
+        self._slow.add(sending)
+        sending.add_done_callback(self._slow.discard)
+        try:
+            await asyncio.wait({sending}, timeout=self._patience_s)
+            if len(self._slow) >= self._lanes_max:
+                await asyncio.wait(self._slow, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            for slow in self._slow:
+                slow.cancel()
+            raise
+
     async def _send(self, batch: list[_Entry[In, Out]]) -> None:
         began_at = time.perf_counter()
         origins = [origin for _, _, origin in batch if origin is not None]
-        with (
-            tracing.continue_from(origins[0] if origins else None),
-            tracing.span("batch", batcher=self._name, items=len(batch), links=origins[1:]),
-        ):
-            await self._carry_out(batch)
+        try:
+            with (
+                tracing.continue_from(origins[0] if origins else None),
+                tracing.span("batch", batcher=self._name, items=len(batch), links=origins[1:]),
+            ):
+                await self._carry_out(batch)
+        finally:
+            for _, answer, _ in batch:  # all are there by now, unless this was cancelled
+                answer.cancel()
         self._told.items.observe(len(batch))
         self._told.duration.observe(time.perf_counter() - began_at)
 
@@ -155,6 +204,17 @@ def _one_each(results: Sequence[Out | Exception], items: int) -> Sequence[Out | 
         msg = f"{len(results)} results for {items} items"
         raise RuntimeError(msg)
     return results
+
+
+def _outcome(entered: asyncio.Future[Out] | Overloaded) -> Out | Exception:
+    if isinstance(entered, Overloaded):
+        return entered
+    error = entered.exception()
+    if error is None:
+        return entered.result()
+    if not isinstance(error, Exception):
+        raise error
+    return error
 
 
 def _answer(answer: asyncio.Future[Out], result: Out | Exception) -> None:

@@ -7,7 +7,6 @@ it was asked. Nothing in between; a caller changes no state on Unknown.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +15,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from pydantic_core import from_json, to_json
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.middleware.asgi import ASGITestMiddleware
 from starlette.types import ASGIApp
@@ -105,9 +105,10 @@ class PyreqwestTransport:
         if body is not None:
             request = request.body_bytes(body)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                reply = await request.build().send()
-                return RawReply(reply.status, bytes(await reply.bytes()))
+            async with asyncio.timeout(self._timeout_s), request.build_streamed() as reply:
+                # Whoever sends without end, or a little that unpacks to a lot, is not heard out.
+                read = await reply.body_reader.read(REPLY_BYTES_MAX + 1)
+                return RawReply(reply.status, b"" if read is None else bytes(read))
         except Exception as error:  # the library's own, or whatever an app in this process raised
             raise Unknown(repr(error)) from error
 
@@ -148,7 +149,7 @@ class ServiceClient:
 
         NotTried, which is an Unknown too, says that there was not even an attempt.
         """
-        content = None if body is None else json.dumps(body).encode()
+        content = None if body is None else to_json(body)
         began_at = time.perf_counter()
         outcome = "unknown"
         with tracing.span(f"{method} {self._party}", "client"):
@@ -224,8 +225,8 @@ def _read(raw: RawReply) -> Reply:
         msg = f"an answer of {len(raw.body)} bytes"
         raise Unknown(msg)
     try:
-        body = json.loads(raw.body)
-    except (ValueError, RecursionError) as error:
+        body = from_json(raw.body)
+    except ValueError as error:
         msg = "an answer that is not JSON"
         raise Unknown(msg) from error
     if not isinstance(body, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, MetaData, String
@@ -77,11 +78,16 @@ class Instant(TypeDecorator[datetime]):
 def _exact(string: TypeEngine[Any], dialect: Dialect, charset: str) -> TypeEngine[Any]:
     assert isinstance(string, String)
     if dialect.name in {"mysql", "mariadb"}:
-        # The collations with PAD, and that is every older one, ignore spaces at the end.
-        if getattr(dialect, "is_mariadb", False):
-            collation = f"{charset}_nopad_bin"
-        else:
-            charset, collation = "utf8mb4", "utf8mb4_0900_bin"  # MySQL has it for no other set
-        exact = mysql.VARCHAR(string.length, charset=charset, collation=collation)
-        return dialect.type_descriptor(exact)
+        is_mariadb = getattr(dialect, "is_mariadb", False)
+        return dialect.type_descriptor(_binary(string.length, charset, is_mariadb=is_mariadb))
     return dialect.type_descriptor(string)
+
+
+# Made once: SQLAlchemy asks for it with every list of values, and works out anew what it is given.
+@cache
+def _binary(length: int | None, charset: str, *, is_mariadb: bool) -> mysql.VARCHAR:
+    # The collations with PAD, and that is every older one, ignore spaces at the end.
+    if is_mariadb:
+        return mysql.VARCHAR(length, charset=charset, collation=f"{charset}_nopad_bin")
+    # MySQL has it for no other set.
+    return mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin")

@@ -35,11 +35,13 @@ from .db_errors import (
     LostRace,
     NoConnection,
     OutcomeUnknown,
+    trouble_of,
+    worse,
 )
-from .engines import Limits, Meaning, Unsafe, engine_for
+from .db_metrics import Pool, Transactions
+from .engines import Limits, Unsafe, engine_for
 from .errors import Problem
 from .logging import get_logger
-from .metrics import Pool, Transactions
 from .tx import ReadTx, Tx
 
 __all__ = [
@@ -140,12 +142,12 @@ class Database:
             try:
                 return await self._run(work)
             except LostRace as error:
-                failure = _worse(failure, error)
+                failure = worse(failure, error)
             except Duplicate as error:
                 error.after_unknown = isinstance(failure, OutcomeUnknown)
                 raise
             except DatabaseBusy as error:
-                failure = _worse(failure, error)
+                failure = worse(failure, error)
                 if not error.worth_another_run:
                     break
             except Exception as error:
@@ -163,7 +165,7 @@ class Database:
                 async with asyncio.timeout(self._run_s), connection.begin():
                     return await work(Tx(connection, self._engine))
             except DBAPIError as error:
-                trouble = self._trouble(error)
+                trouble = trouble_of(self._engine.meaning(error))
                 if trouble is None:
                     raise
                 raise trouble from error
@@ -211,7 +213,10 @@ class Database:
             except PoolTimeout as error:
                 raise NoConnection from error
             except _BROKEN as error:
-                if isinstance(error, DBAPIError) and self._trouble(error) is None:
+                if (
+                    isinstance(error, DBAPIError)
+                    and trouble_of(self._engine.meaning(error)) is None
+                ):
                     raise
                 pause_s = _pause_s(min(attempt, ATTEMPTS_MAX))
                 if time.monotonic() + pause_s > give_up_at:
@@ -232,7 +237,7 @@ class Database:
                 async with asyncio.timeout(self._run_s):
                     yield ReadTx(connection, self._engine)
             except DBAPIError as error:
-                trouble = self._trouble(error)
+                trouble = trouble_of(self._engine.meaning(error))
                 if trouble is None:
                     raise
                 # Nothing was written, so nothing is unknown when the answer is lost.
@@ -280,23 +285,6 @@ class Database:
             await asyncio.gather(*late, return_exceptions=True)
         await self._writer.dispose()
         await self._reader.dispose()
-
-    def _trouble(self, error: DBAPIError) -> DatabaseBusy | None:
-        """What the database's trouble of the moment is called; None for a mistake of ours."""
-        match self._engine.meaning(error):
-            case Meaning.LOST:
-                return OutcomeUnknown()
-            case Meaning.UNWELL:
-                return DatabaseUnwell()
-            case Meaning.CONFLICT:
-                return DatabaseBusy()
-            case _:
-                return None
-
-
-def _worse(before: Problem, now: Problem) -> Problem:
-    """The failure to tell: once one run may have committed, no later one can deny it."""
-    return before if isinstance(before, OutcomeUnknown) else now
 
 
 def _pause_s(attempt: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .engines import Meaning
 from .errors import Problem, Unavailable
 
 
@@ -59,3 +60,21 @@ class OutcomeUnknown(DatabaseBusy):
 
     # Unlike DatabaseBusy this may mean that the transaction did commit.
     code = "database_outcome_unknown"
+
+
+def trouble_of(meaning: Meaning) -> DatabaseBusy | None:
+    """What the database's trouble of the moment is called; None for a mistake of ours."""
+    match meaning:
+        case Meaning.LOST:
+            return OutcomeUnknown()
+        case Meaning.UNWELL:
+            return DatabaseUnwell()
+        case Meaning.CONFLICT:
+            return DatabaseBusy()
+        case _:
+            return None
+
+
+def worse(before: Problem, now: Problem) -> Problem:
+    """The failure to tell: once one run may have committed, no later one can deny it."""
+    return before if isinstance(before, OutcomeUnknown) else now

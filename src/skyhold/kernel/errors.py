@@ -7,11 +7,15 @@
     ├── Forbidden 403
     ├── NotFound 404
     ├── MethodNotAllowed 405
+    ├── RequestTimeout 408
     ├── Conflict 409
     ├── Gone 410
     ├── BodyTooLarge 413
+    ├── UriTooLong 414
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422
+    ├── TooManyRequests 429
+    ├── HeaderFieldsTooLarge 431
     ├── InternalError 500
     └── Unavailable 503
 
@@ -109,6 +113,13 @@ class MethodNotAllowed(Problem):
     code = "method_not_allowed"
 
 
+class RequestTimeout(Problem):
+    """The request did not arrive in the time that this service waits for one."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class BodyTooLarge(Problem):
     """The body is larger than this service accepts."""
 
@@ -116,11 +127,32 @@ class BodyTooLarge(Problem):
     code = "body_too_large"
 
 
+class UriTooLong(Problem):
+    """The address is longer than this service accepts."""
+
+    status = 414
+    code = "uri_too_long"
+
+
 class UnsupportedMediaType(Problem):
     """Send the body as JSON, with Content-Type: application/json."""
 
     status = 415
     code = "unsupported_media_type"
+
+
+class TooManyRequests(Problem):
+    """These are more requests than one may send; please wait a little."""
+
+    status = 429
+    code = "too_many_requests"
+
+
+class HeaderFieldsTooLarge(Problem):
+    """The headers are more than this service accepts."""
+
+    status = 431
+    code = "header_fields_too_large"
 
 
 class InternalError(Problem):

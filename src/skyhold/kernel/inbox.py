@@ -14,7 +14,9 @@ newest of them. The second one is also the lock on which concurrent transactions
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -53,6 +55,33 @@ def inbox_table(metadata: MetaData, name: str) -> Table:
     )
 
 
+class Taken(NamedTuple):
+    """An event, and who takes it."""
+
+    consumer: str
+    event: Event
+
+    def __hash__(self) -> int:
+        """By the event's id: what it tells of is no key."""
+        return hash((self.consumer, self.event.id))
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Whose position moves: a consumer's, with a subject of a source."""
+        return self.consumer, self.event.source, self.event.subject
+
+    def position(self) -> dict[str, object]:
+        """The values of the first position."""
+        consumer, source, subject = self.place
+        where = {"consumer": consumer, "source": source, "subject": subject}
+        return where | {"sequence": self.event.sequence, "ver": 1}
+
+    def entry(self) -> dict[str, object]:
+        """The values that say it was taken."""
+        source, event_id = self.event.source, self.event.id
+        return {"consumer": self.consumer, "source": source, "event_id": event_id}
+
+
 @dataclass(frozen=True, slots=True)
 class Inbox:
     """Questions and answers about one inbox."""
@@ -87,6 +116,59 @@ class Inbox:
             _of_subject(positions, consumer, event), positions.c.sequence > event.sequence
         )
         return await tx.scalar(newer) is not None or await self._was_taken(tx, consumer, event)
+
+    async def seen_among(self, tx: ReadTx, taken: Collection[Taken]) -> set[Taken]:
+        """Those that `take` would say no to."""
+        ahead = await self._sequences(tx, taken)
+        table = self.table
+        known = await tx.rows(
+            select(table.c.consumer, table.c.source, table.c.event_id).where(
+                table.c.consumer.in_({one.consumer for one in taken}),
+                table.c.source.in_({one.event.source for one in taken}),
+                table.c.event_id.in_({one.event.id for one in taken}),
+            )
+        )
+        before = {(row.consumer, row.source, row.event_id) for row in known}
+        return {
+            one
+            for one in taken
+            if (one.consumer, one.event.source, one.event.id) in before
+            or ahead.get(one.place, one.event.sequence) > one.event.sequence
+        }
+
+    async def take_all(self, tx: Tx, taken: Sequence[Taken]) -> None:
+        """Take each of them, as far as it was not: what they were taken for is done already."""
+        known = await self._sequences(tx, taken)
+        first: dict[tuple[str, str, str], Taken] = {}
+        for one in taken:
+            if one.place in known or one.place in first:
+                continue
+            first[one.place] = one
+        new = set(first.values())
+        try:
+            await tx.run(insert(self._positions), [one.position() for one in first.values()])
+            await tx.run(insert(self.table), [one.entry() for one in first.values()])
+        except Duplicate as error:
+            raise LostRace from error
+        for one in taken:
+            if one not in new:
+                await self.take(tx, one.consumer, one.event)
+
+    async def _sequences(
+        self, tx: ReadTx, taken: Collection[Taken]
+    ) -> dict[tuple[str, str, str], int]:
+        """How far each consumer is with each subject that it has heard of."""
+        positions = self._positions
+        rows = await tx.rows(
+            select(
+                positions.c.consumer, positions.c.source, positions.c.subject, positions.c.sequence
+            ).where(
+                positions.c.consumer.in_({one.consumer for one in taken}),
+                positions.c.source.in_({one.event.source for one in taken}),
+                positions.c.subject.in_({one.event.subject for one in taken}),
+            )
+        )
+        return {(row.consumer, row.source, row.subject): row.sequence for row in rows}
 
     async def _advance(self, tx: Tx, consumer: str, event: Event) -> bool:
         """Move the subject's position up to this event; False when it is ahead already."""

@@ -1,16 +1,15 @@
 """What this process counts and measures, for Prometheus.
 
-Every metric of the kernel is here, by name. Whoever has something to tell owns a small object for
-it (`Requests`, `Batches`, `Rounds`, …) whose label values are bound once, so that telling costs
-next to nothing. Label values are names, route templates, codes and states: few, and never anything
-that a caller sent. How all this is answered for is kernel.observatory's business.
+Every metric of the kernel is here, by name, but for those of databases: kernel.db_metrics. Whoever
+has something to tell owns a small object for it (`Requests`, `Batches`, `Rounds`, …) whose label
+values are bound once, so that telling costs next to nothing. Label values are names, route
+templates, codes and states: few, and never anything that a caller sent. How all this is answered
+for is kernel.observatory's business.
 """
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Self
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,8 +19,6 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-
-from .errors import Problem, Unavailable
 
 UNMATCHED = "unmatched"
 ABORTED = "aborted"
@@ -49,6 +46,14 @@ def histogram(
 ) -> Histogram:
     """How often, and how much of it each time."""
     return Histogram(name, documentation, labels, buckets=buckets, registry=REGISTRY)
+
+
+_LIMITED = counter("skyhold_limited_total", "What was refused because it came too often", "limit")
+
+
+def limit_refused(name: str) -> None:
+    """Somebody came too often; `name` is the limit's."""
+    _LIMITED.labels(name).inc()
 
 
 def total_gauge(name: str, documentation: str, *labels: str) -> Gauge:
@@ -159,139 +164,6 @@ class Rounds:
         """A round raised."""
         self._rounds.inc()
         self._failures.inc()
-
-
-# --- the database ----------------------------------------------------------------------------
-
-DB_POOL_MAX = total_gauge(
-    "skyhold_db_pool_connections_max", "Connections a pool may open", "database", "pool"
-)
-DB_POOL_IN_USE = total_gauge(
-    "skyhold_db_pool_connections_in_use", "Connections in use just now", "database", "pool"
-)
-DB_POOL_WAIT = histogram(
-    "skyhold_db_pool_wait_seconds",
-    "How long a connection was waited for",
-    *("database", "pool"),
-    buckets=SHORT_S,
-)
-DB_POOL_TIMEOUTS = counter(
-    "skyhold_db_pool_timeouts_total", "Nobody got a connection in time", "database", "pool"
-)
-DB_TRANSACTIONS = counter(
-    "skyhold_db_transactions_total",
-    "Transactions: committed, refused (by a rule or a unique key), or failed (the database)",
-    *("database", "outcome"),
-)
-DB_RUNS = counter(
-    "skyhold_db_transaction_runs_total", "Runs of transactions, repeats included", "database"
-)
-DB_RETRIES = counter(
-    "skyhold_db_transaction_retries_total",
-    "Runs of transactions that failed for now, by the code of the failure",
-    *("database", "failure"),
-)
-DB_DURATION = histogram(
-    "skyhold_db_transaction_duration_seconds",
-    "From the begin of the first run to the end of the last",
-    "database",
-    buckets=SHORT_S,
-)
-
-
-class Transactions:
-    """The transactions of one database, each `with transactions.one():`."""
-
-    def __init__(self, database: str) -> None:
-        self._database = database
-        self._runs = DB_RUNS.labels(database)
-        self.duration = DB_DURATION.labels(database)
-        self.outcomes = {
-            outcome: DB_TRANSACTIONS.labels(database, outcome)
-            for outcome in ("committed", "refused", "failed")
-        }
-
-    def one(self) -> _Transaction:
-        """A context for a transaction with all its runs: how long, and how it ended."""
-        return _Transaction(self)
-
-    def run(self) -> None:
-        """A run begins."""
-        self._runs.inc()
-
-    def retry(self, failure: str) -> None:
-        """A run failed; `failure` is the code of one of our problems."""
-        DB_RETRIES.labels(self._database, failure).inc()
-
-
-class _Transaction:
-    __slots__ = ("_began_at", "_of")
-
-    def __init__(self, of: Transactions) -> None:
-        self._of = of
-
-    def __enter__(self) -> Self:
-        self._began_at = time.perf_counter()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._of.duration.observe(time.perf_counter() - self._began_at)
-        self._of.outcomes[_outcome(error)].inc()
-
-
-def _outcome(error: BaseException | None) -> str:
-    if error is None:
-        return "committed"
-    out_of_order = isinstance(error, Problem) and error.status == Unavailable.status
-    return "failed" if out_of_order else "refused"
-
-
-class Pool:
-    """The connections of one pool, each `with pool.use() as use:` and `use.got()` inside."""
-
-    def __init__(self, database: str, pool: str, connections_max: int) -> None:
-        DB_POOL_MAX.labels(database, pool).set(connections_max)
-        self.in_use = DB_POOL_IN_USE.labels(database, pool)
-        self.wait = DB_POOL_WAIT.labels(database, pool)
-        self.timeouts = DB_POOL_TIMEOUTS.labels(database, pool)
-
-    def use(self) -> _Use:
-        """A context from the wish for a connection to its return."""
-        return _Use(self)
-
-
-class _Use:
-    __slots__ = ("_asked_at", "_has", "_pool")
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._has = False
-
-    def got(self) -> None:
-        """The connection is there."""
-        self._has = True
-        self._pool.wait.observe(time.perf_counter() - self._asked_at)
-        self._pool.in_use.inc()
-
-    def __enter__(self) -> Self:
-        self._asked_at = time.perf_counter()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._has:
-            self._pool.in_use.dec()
-        elif isinstance(error, Exception):  # not when the caller went away
-            self._pool.timeouts.inc()
 
 
 # --- calls to another party ------------------------------------------------------------------

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from iso4217 import Currency
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MINOR_MAX = 10**12
-_AMOUNT = re.compile(r"(?a:\d{1,13})(?:\.(?a:\d{1,4}))?")
+AMOUNT = r"[0-9]{1,13}(\.[0-9]{1,4})?"
+KEPT_MAX = 10_000  # amounts: there are few different ones, read and written again and again
+_AMOUNT = re.compile(AMOUNT)
+CURRENCIES = sorted(str(one.code) for one in Currency if one.exponent is not None)
 
 
 @cache
@@ -43,6 +46,7 @@ class Money:
     currency: str
 
     @classmethod
+    @lru_cache(maxsize=KEPT_MAX)
     def parse(cls, amount: str, currency: str) -> Money:
         """Read "129.00". Raises ValueError on a sign, an exponent, or too many decimals."""
         places = decimals(currency)
@@ -77,8 +81,10 @@ class WireMoney(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    amount: str
-    currency: str
+    amount: str = Field(examples=["129.00"], json_schema_extra={"pattern": f"^{AMOUNT}$"})
+    currency: str = Field(
+        description="ISO 4217", examples=["USD"], json_schema_extra={"enum": [*CURRENCIES]}
+    )
 
     @model_validator(mode="after")
     def _is_money(self) -> WireMoney:
@@ -86,6 +92,7 @@ class WireMoney(BaseModel):
         return self
 
     @classmethod
+    @lru_cache(maxsize=KEPT_MAX)
     def of(cls, money: Money) -> WireMoney:
         """The wire form of an amount."""
         return cls.model_construct(amount=money.amount, currency=money.currency)

@@ -58,6 +58,7 @@ class Outbox:
 
     def __init__(self, table: Table, source: str) -> None:
         self._table = table
+        self._add = insert(table)
         self.source = source
 
     async def add(self, tx: Tx, *events: Event) -> None:
@@ -75,7 +76,7 @@ class Outbox:
             }
             for event in events
         ]
-        await tx.run(insert(self._table), rows)
+        await tx.run(self._add, rows)
 
     async def unpublished(
         self, tx: ReadTx, limit: int, *, but_not: Collection[str] = ()

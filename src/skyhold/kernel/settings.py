@@ -12,6 +12,8 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .quotas import QuotaText
+
 SECRET_BYTES_MIN = 32
 
 
@@ -29,6 +31,15 @@ def looks_like(pattern: str, example: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _origins_only(value: str) -> str:
+    for origin in filter(None, value.split(",")):
+        # As a browser writes it (RFC 6454, section 6.2), so that equal ones are equal.
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?", origin.strip()):
+            msg = "should be origins, such as https://shop.example, separated by commas"
+            raise ValueError(msg)
+    return value
 
 
 class KernelSettings(BaseSettings):
@@ -51,6 +62,16 @@ class KernelSettings(BaseSettings):
     )
     service_secret: str | None = Field(
         None, description="Signs calls between the services; unset, as above"
+    )
+    access_token_ttl_s: int = Field(
+        600, ge=1, le=86_400, description="How long an access token lives; the same for both"
+    )
+    requests_per_address: QuotaText = Field(
+        "6000/minute",
+        description="Requests from one address, counted by each process; `off` for no limit",
+    )
+    requests_per_user: QuotaText = Field(
+        "600/minute", description="The same of one user, wherever they come from"
     )
     clock_file: Path | None = Field(None, description="Drills only: moves time, see FileClock")
     db_pool_max: int = Field(10, ge=1, description="Connections per process that read")
@@ -87,10 +108,33 @@ class KernelSettings(BaseSettings):
         "keep what they were made with",
     )
     body_bytes_max: int = Field(65_536, ge=1_024, description="Longest request body, in bytes")
+    header_bytes_max: int = Field(
+        16_384, ge=1_024, description="All headers of a request together, in bytes"
+    )
+    head_timeout_s: float = Field(
+        10.0, gt=0, description="How long a request's line and headers may take to arrive"
+    )
+    body_timeout_s: float = Field(
+        30.0, gt=0, description="How long a request's body may take to arrive, after its headers"
+    )
+    allowed_origins: Annotated[str, AfterValidator(_origins_only)] = Field(
+        "",
+        description="Other origins whose pages may call this API with a user's cookie, such as "
+        "`https://shop.example`, separated by commas",
+    )
+    cookie_secure: bool = Field(
+        default=True,
+        description="Cookies over https only; `skyhold serve` turns it off unless it is set",
+    )
     drain_s: int = Field(30, ge=0, description="How long a stopping server waits for requests")
     lame_duck_s: float = Field(
         0.0, ge=0, description="How long it still takes new ones, while /readyz already says no"
     )
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The other origins whose pages may call."""
+        return frozenset(filter(None, map(str.strip, self.allowed_origins.split(","))))
 
 
 def secret(given: str | None, *, name: str, data_dir: Path) -> str:

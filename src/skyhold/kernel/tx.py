@@ -20,13 +20,17 @@ class ReadTx:
         self._connection = connection
         self._engine = engine
 
-    async def row(self, statement: Executable) -> Row[Any] | None:
-        """The first row, or None."""
-        return (await self._connection.execute(statement)).first()
+    async def row(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Row[Any] | None:
+        """The first row, or None. `values` are those of the statement's bind parameters."""
+        return (await self._connection.execute(statement, values)).first()
 
-    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
-        """Every row; the caller's statement carries the limit."""
-        return (await self._connection.execute(statement)).all()
+    async def rows(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Every row; the caller's statement carries the limit, and names what `values` gives."""
+        return (await self._connection.execute(statement, values)).all()
 
     async def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - a column of any type
         """The first column of the first row, or None."""
@@ -40,14 +44,17 @@ class Tx(ReadTx):
         self,
         statement: Executable,
         rows: Iterable[Mapping[str, Any]] | None = None,
+        *,
+        values: Mapping[str, Any] | None = None,
     ) -> int:
         """Execute a write: one statement, or an insert of many rows; answers how many it matched.
 
+        `values` are for what a statement, that was built once and for all, names with bindparam().
         Raises Duplicate when a unique key refuses a row; the transaction is then over.
         """
         try:
             if rows is None:
-                return (await self._connection.execute(statement)).rowcount
+                return (await self._connection.execute(statement, values)).rowcount
             many = list(rows)
             if many:
                 await self._connection.execute(statement, many)

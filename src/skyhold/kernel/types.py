@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -40,3 +40,34 @@ class Matching:
     ) -> JsonSchemaValue:
         """Document the pattern."""
         return handler(schema) | {"pattern": f"^{self.pattern}$"}
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value, re.ASCII):
+        msg = "must be a whole number"
+        raise ValueError(msg)
+    return value
+
+
+def _calendar_day(value: object) -> object:
+    if isinstance(value, int | float) or (
+        isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)
+    ):
+        msg = "must be a date, such as 2026-12-01"
+        raise ValueError(msg)
+    return value
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, int | float) or (isinstance(value, str) and "-" not in value[1:]):
+        msg = "should look like 2026-12-01 or 2026-12-01T05:15"
+        raise ValueError(msg)
+    return value
+
+
+# For numbers in a query string: digits, and not 1.0, +1, 1_0 or " 1", which would be taken too.
+PLAIN_NUMBER = BeforeValidator(_plain_number)
+# For dates: not the seconds since 1970, nor a time of that day, which would be taken too.
+CALENDAR_DAY = BeforeValidator(_calendar_day)
+# For instants: not the seconds since 1970, which would be taken too.
+WRITTEN_OUT = BeforeValidator(_written_out)

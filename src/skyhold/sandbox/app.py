@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request
+from fastapi import FastAPI, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictStr
 from starlette.types import ASGIApp
 
@@ -26,8 +27,10 @@ from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
 from skyhold.kernel.errors import NotFound, Unavailable
 from skyhold.kernel.http.application import application
+from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
 from skyhold.kernel.http.problems import documented
+from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.ids import UUID
 from skyhold.kernel.money import MINOR_MAX, Money
 
@@ -124,12 +127,14 @@ def create_app(ledger: Ledger, settings: SandboxSettings) -> ASGIApp:
 
     routers = (payments(ledger), challenges(ledger))
     app = application("Skyhold sandbox provider", routers, lifespan, ledger.open)
-    return Gateway(app, service="sandbox", body_bytes_max=settings.body_bytes_max)
+    # It has no cookies; what matters is how payers reach its page.
+    edge = replace(Edge.of(settings), secure=settings.page_url.startswith("https:"))
+    return Gateway(app, service="sandbox", edge=edge)
 
 
-def payments(ledger: Ledger) -> APIRouter:
+def payments(ledger: Ledger) -> Routes:
     """What the customer's system calls."""
-    router = APIRouter(prefix="/v1/payments", tags=["payments"])
+    router = Routes(prefix="/v1/payments", tags=["payments"])
     unknown = documented(PaymentNotFound)
 
     @router.put("/{payment_id}", summary="Reserve an amount")

@@ -10,11 +10,14 @@ import hashlib
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, StrictUndefined
 
-from .ledger import Ledger, Payment, State
+from skyhold.kernel.http.routes import Routes
+
+from .ledger import Ledger, Payment
+from .moves import State
 
 _STYLE = """
 body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 4rem auto }
@@ -55,16 +58,17 @@ _HEADERS = {
         f"default-src 'none'; style-src 'sha256-{_style_hash}'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
+    # With no-referrer a browser would send `Origin: null` with the form, as any other site may.
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
 
 PaymentId = Annotated[str, Path(max_length=64)]
 
 
-def challenges(ledger: Ledger) -> APIRouter:
+def challenges(ledger: Ledger) -> Routes:
     """The pages over this ledger."""
-    router = APIRouter(prefix="/sandbox/challenges", include_in_schema=False)
+    router = Routes(prefix="/sandbox/challenges", include_in_schema=False)
 
     @router.get("/{payment_id}")
     async def show(payment_id: PaymentId) -> HTMLResponse:

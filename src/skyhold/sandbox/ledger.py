@@ -15,15 +15,16 @@ shared by several processes, as a real provider is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Row,
+    bindparam,
     case,
     exists,
     insert,
@@ -33,38 +34,16 @@ from sqlalchemy import (
     update,
 )
 
+from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.columns import Instant, Key
 from skyhold.kernel.db import Database, Duplicate, Tx
 from skyhold.kernel.money import Money
 
+from .moves import BY_PAYER, MOVES, Op, State
 from .tables import CallRow, PaymentRow, prepare
 
 FOREVER_S = 86_400.0
-
-
-class State(StrEnum):
-    """Where a payment stands."""
-
-    PENDING = "pending"
-    REQUIRES_ACTION = "requires_action"
-    AUTHORIZED = "authorized"
-    DECLINED = "declined"
-    CAPTURED = "captured"
-    CAPTURE_REFUSED = "capture_refused"
-    CANCELLED = "cancelled"
-    REFUNDED = "refunded"
-
-
-class Op(StrEnum):
-    """What can be asked of a payment: by the customer's system, and by the payer."""
-
-    AUTHORISE = "authorise"
-    CAPTURE = "capture"
-    CANCEL = "cancel"
-    REFUND = "refund"
-    APPROVE = "approve"
-    REFUSE = "refuse"
 
 
 OPENS: Mapping[str, State] = {
@@ -75,22 +54,6 @@ OPENS: Mapping[str, State] = {
     "tok_3ds": State.REQUIRES_ACTION,
     "tok_never": State.PENDING,
 }
-UNCOLLECTED = (
-    State.PENDING,
-    State.REQUIRES_ACTION,
-    State.AUTHORIZED,
-    State.DECLINED,
-    State.CAPTURE_REFUSED,
-)
-MOVES: Mapping[Op, Mapping[State, State]] = {
-    Op.AUTHORISE: {},  # a repeat finds the payment where it is
-    Op.CAPTURE: {State.AUTHORIZED: State.CAPTURED},
-    Op.CANCEL: dict.fromkeys(UNCOLLECTED, State.CANCELLED),
-    Op.REFUND: {State.CAPTURED: State.REFUNDED},
-    Op.APPROVE: {State.REQUIRES_ACTION: State.AUTHORIZED},
-    Op.REFUSE: {State.REQUIRES_ACTION: State.DECLINED},
-}
-BY_PAYER = frozenset({Op.APPROVE, Op.REFUSE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +65,9 @@ class Payment:
     amount: Money
     created_at: datetime
     challenge: str | None = None
+
+
+_Work: TypeAlias = Callable[[Tx], Awaitable[Payment | None]]
 
 
 class Ledger:
@@ -117,6 +83,7 @@ class Ledger:
         self._slow_s = slow_s
         self._page_url = page_url.rstrip("/")
         self._ready = False
+        self._writes: Batcher[_Work, Payment | None] = Batcher(self._write_all, name="sandbox")
 
     async def authorise(self, id: str, amount: Money, token: str) -> Payment:
         """Reserve the amount, as the token says."""
@@ -155,8 +122,8 @@ class Ledger:
         """Where the payment stands."""
         await self.open()
         async with self._db.read() as tx:
-            row = await tx.row(select(PaymentRow.__table__).where(PaymentRow.id == id))
-        return None if row is None else self._payment(row)
+            rows = await tx.rows(_GET, {"payment": id})
+        return self._payment(rows[0]) if rows else None
 
     async def page(self, *, after: str, since: datetime | None, limit: int) -> Sequence[Payment]:
         """The payments with the next ids after this one, of those made since."""
@@ -175,21 +142,33 @@ class Ledger:
             self._ready = True
 
     async def close(self) -> None:
-        """Close the file."""
+        """Let everything that waits be written, and close the file."""
+        await self._writes.close()
         await self._db.close()
+
+    async def _write_all(self, batch: Sequence[_Work]) -> Sequence[Payment | None]:
+        """What waits, in one transaction: a file is made to last once for all of it."""
+
+        async def write(tx: Tx) -> Sequence[Payment | None]:
+            return [await work(tx) for work in batch]
+
+        return await self._db.transact(write)
 
     async def _make(self, id: str, amount: Money, state: State, token: str) -> Payment:
         """A new payment, or the one that is there already."""
         await self.open()
         new = self._new(id, amount, state)
-        row = _values(new, token, Op.AUTHORISE)
+
+        async def make(tx: Tx) -> Payment:
+            await tx.run(_ADD, [_values(new, token, Op.AUTHORISE)])
+            return new
+
         try:
-            await self._db.transact(lambda tx: tx.run(insert(PaymentRow), [row]))
+            made = await self._writes.submit(make)
         except Duplicate:
-            known = await self._do(Op.AUTHORISE, id)
-            assert known is not None, "the ledger forgets nothing"
-            return known
-        return new
+            made = await self._do(Op.AUTHORISE, id)
+        assert made is not None, "the ledger forgets nothing"
+        return made
 
     async def _do(self, op: Op, id: str, tombstone: Payment | None = None) -> Payment | None:
         """One operation, in one statement: what is to be noted beside it, triggers write.
@@ -198,21 +177,19 @@ class Ledger:
         """
         await self.open()
         now = self._clock.now()
-        change = update(PaymentRow).where(PaymentRow.id == id).values(_changes(op, now))
-        statement = change.returning(*PaymentRow.__table__.c)
 
         async def do(tx: Tx) -> Payment | None:
-            row = await tx.row(statement)
-            if row is not None:
-                return self._payment(row)
+            rows = await tx.rows(_CHANGES[op], {"payment": id, "now": now})
+            if rows:
+                return self._payment(rows[0])
             if tombstone is not None:
-                await tx.run(insert(PaymentRow), [_values(tombstone, "", op)])
+                await tx.run(_ADD, [_values(tombstone, "", op)])
             elif op not in BY_PAYER:
                 call = {"payment_id": id, "op": op, "answered": "unknown", "at": now}
                 await tx.run(insert(CallRow), [call])
             return tombstone
 
-        return await self._db.transact(do)
+        return await self._writes.submit(do)
 
     def _new(self, id: str, amount: Money, state: State) -> Payment:
         return Payment(id, state, amount, self._clock.now(), self._challenge(id, state))
@@ -232,20 +209,20 @@ class Ledger:
         return f"{self._page_url}/sandbox/challenges/{id}" if waits else None
 
 
-def _changes(op: Op, now: datetime) -> dict[str, Any]:
+def _changes(op: Op) -> dict[str, Any]:
     """What an operation makes of a payment, decided in the statement that writes it."""
-    state = PaymentRow.state
+    state, now = PaymentRow.state, bindparam("now", type_=Instant())
     moves = [(state == old, literal(new, Key)) for old, new in MOVES[op].items()]
     after = case(*_exceptions(op), *moves, else_=state) if moves else state
     changes: dict[str, Any] = {
         "state": after,
-        "changed_at": case((after != state, literal(now, Instant)), else_=PaymentRow.changed_at),
+        "changed_at": case((after != state, now), else_=PaymentRow.changed_at),
     }
     if op not in BY_PAYER:
         changes |= {
             "calls": PaymentRow.calls + 1,
             "last_op": literal(op, Key),
-            "asked_at": literal(now, Instant),
+            "asked_at": now,
         }
     return changes
 
@@ -275,3 +252,14 @@ def _values(payment: Payment, token: str, op: Op) -> dict[str, Any]:
         "last_op": op,
         "asked_at": payment.created_at,
     }
+
+
+_ADD = insert(PaymentRow)
+_GET = select(PaymentRow.__table__).where(PaymentRow.id == bindparam("payment"))
+_CHANGES: Mapping[Op, Executable] = {
+    op: update(PaymentRow)
+    .where(PaymentRow.id == bindparam("payment"))
+    .values(_changes(op))
+    .returning(*PaymentRow.__table__.c)
+    for op in Op
+}

@@ -8,7 +8,8 @@ BOOK = "booking/services/book.py"
 ADVANCE = "booking/services/advance.py"
 BOOKINGS = "booking/services/bookings.py"
 CANCEL = "booking/services/cancel.py"
-REPOSITORY = "booking/repositories/bookings.py"
+REPOSITORY = "booking/repositories/booking_moves.py"
+QUESTIONS = "booking/repositories/bookings.py"
 MODEL = "booking/models/booking.py"
 
 MUTANTS = (
@@ -49,12 +50,12 @@ MUTANTS = (
             edit(
                 BOOK,
                 """
-                |                await self._recorder.submit((booking, Course.present()))
+                |                await self._recorder.record(booking)
                 """,
                 """
-                |                async def soon(record=(booking, Course.present())):
+                |                async def soon(booking=booking):
                 |                    await asyncio.sleep(0.3)
-                |                    await self._recorder.submit(record)
+                |                    await self._recorder.record(booking)
                 |                self._background.spawn(soon(), name="record")
                 """,
             )
@@ -121,12 +122,11 @@ MUTANTS = (
             edit(
                 REPOSITORY,
                 """
-                |            _id(booking_id),
-                |            BookingRow.status == BookingStatus.HELD,
-                |            BookingRow.payment_required_by > now,
+                |    BookingRow.status == BookingStatus.HELD,
+                |    BookingRow.payment_required_by > bindparam("now"),
                 """,
                 """
-                |            _id(booking_id),
+                |    BookingRow.payment_required_by > bindparam("now"),
                 """,
             )
         ],
@@ -193,7 +193,7 @@ MUTANTS = (
                 """,
             ),
             edit(
-                REPOSITORY,
+                QUESTIONS,
                 """
                 |        .where(BookingRow.due_at <= now, BookingRow.status.in_(statuses))
                 """,
@@ -229,7 +229,7 @@ MUTANTS = (
             edit(
                 CANCEL,
                 """
-                |        await _owe_refund(tx, booking, now)
+                |        owed = await _owe_refund(tx, booking, now)
                 """,
                 """
                 |        pass

@@ -27,17 +27,17 @@ MUTANTS = (
                 ADVANCE,
                 """
                 |        async def expire(tx: Tx) -> bool:
-                |            moved = await bookings.expire(tx, booking.id, now=now)
+                |            moved = await booking_moves.expire(tx, booking.id, now=now)
                 |            if moved:
-                |                await self.chronicle.tell(tx, booking.id, Happened.EXPIRED)
+                |                await self._tell_expired(tx, booking.id)
                 """,
                 """
                 |        await self.db.transact(
-                |            lambda tx: self.chronicle.tell(tx, booking.id, Happened.EXPIRED)
+                |            lambda tx: self._tell_expired(tx, booking.id)
                 |        )
                 |
                 |        async def expire(tx: Tx) -> bool:
-                |            moved = await bookings.expire(tx, booking.id, now=now)
+                |            moved = await booking_moves.expire(tx, booking.id, now=now)
                 """,
             )
         ],
@@ -52,7 +52,7 @@ MUTANTS = (
                 ADVANCE,
                 """
                 |            if moved:
-                |                await self.chronicle.tell(tx, booking.id, Happened.EXPIRED)
+                |                await self._tell_expired(tx, booking.id)
                 |            reach("expire.in_expire")
                 |            return moved
                 |
@@ -65,7 +65,7 @@ MUTANTS = (
                 |            import asyncio
                 |            await asyncio.sleep(3)
                 |            await self.db.transact(
-                |                lambda tx: self.chronicle.tell(tx, booking.id, Happened.EXPIRED)
+                |                lambda tx: self._tell_expired(tx, booking.id)
                 |            )
                 """,
             )

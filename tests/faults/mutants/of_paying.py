@@ -7,6 +7,7 @@ from . import CALM, Mutant, edit
 COLLECT = "booking/services/collect.py"
 SETTLE = "booking/services/settle.py"
 LEDGER = "sandbox/ledger.py"
+LEDGER_MOVES = "sandbox/moves.py"
 
 # Seats are gone when a payment comes to them late: the flight service's clock is ahead, or the
 # payer took their time.
@@ -61,12 +62,12 @@ MUTANTS = (
                 COLLECT,
                 """
                 |        if answer.state in RESERVED:
-                |            if not
+                |            taken =
                 """,
                 """
                 |        if answer.state in RESERVED:
                 |            await self.flights.confirm(booking.id)
-                |            if not
+                |            taken =
                 """,
             )
         ],
@@ -80,17 +81,18 @@ MUTANTS = (
             edit(
                 COLLECT,
                 """
-                |    async def capture(self, booking: Booking, payment: Payment) -> None:
+                |    async def capture(self, booking: Booking, payment: Payment) -> Taken:
                 """,
                 """
-                |    async def capture(self, booking: Booking, payment: Payment) -> None:
+                |    async def capture(self, booking: Booking, payment: Payment) -> Taken:
                 |        refused = Failure.CAPTURE_REFUSED
                 |        try:
-                |            await self._capture(booking, payment)
+                |            return await self._capture(booking, payment)
                 |        except Unknown:
                 |            await self._fail(booking, payment, refused, BookingStatus.CANCELLED)
+                |            return ONWARD
                 |
-                |    async def _capture(self, booking: Booking, payment: Payment) -> None:
+                |    async def _capture(self, booking: Booking, payment: Payment) -> Taken:
                 """,
             )
         ],
@@ -102,7 +104,7 @@ MUTANTS = (
         frozenset({"charged_once"}),
         [
             edit(
-                LEDGER,
+                LEDGER_MOVES,
                 """
                 |    Op.CAPTURE: {State.AUTHORIZED: State.CAPTURED
                 """,
@@ -168,11 +170,11 @@ MUTANTS = (
                 SETTLE,
                 """
                 |            if moved:
-                |                await bookings.touch(tx, payment.booking_id)
+                |                await booking_moves.touch(tx, payment.booking_id)
                 """,
                 """
                 |            if moved := True:
-                |                await bookings.touch(tx, payment.booking_id)
+                |                await booking_moves.touch(tx, payment.booking_id)
                 """,
             )
         ],

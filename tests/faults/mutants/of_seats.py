@@ -18,16 +18,29 @@ LATE_DELETES = {
 HOLDS_END = {"only": ("clock",), "strike_every_s": 0.7}
 
 # No bug: some holds take longer than anybody waits for them.
-SLOW_HOLDS = edit(
-    HOLDS,
-    """
-    |        decision = await self._commands.submit(PutHold(
-    """,
-    """
-    |        if hold_id[-1] in "0123":
-    |            await asyncio.sleep(6)
-    |        decision = await self._commands.submit(PutHold(
-    """,
+SLOW_HOLDS = (
+    edit(
+        HOLDS,
+        """
+        |        decision = await self._commands.submit(_put(
+        """,
+        """
+        |        if hold_id[-1] in "0123":
+        |            await __import__("asyncio").sleep(6)
+        |        decision = await self._commands.submit(_put(
+        """,
+    ),
+    edit(
+        HOLDS,
+        """
+        |        asked = [_command(command, client_id) for command in commands]
+        """,
+        """
+        |        if any(one.do == "hold" and one.hold_id[-1] in "01" for one in commands):
+        |            await __import__("asyncio").sleep(6)
+        |        asked = [_command(command, client_id) for command in commands]
+        """,
+    ),
 )
 
 MUTANTS = (
@@ -35,7 +48,7 @@ MUTANTS = (
         "none-but-slow-holds",
         "nothing: every fourth hold is made only after it has been given up",
         frozenset(),
-        [SLOW_HOLDS],
+        [*SLOW_HOLDS],
         options=CALM,
     ),
     Mutant(
@@ -100,7 +113,7 @@ MUTANTS = (
             edit(
                 REPOSITORY,
                 """
-                |    await tx.run(insert(SeatClaimRow), sorted(_claims(holds), key=_seat_key))
+                |    await tx.run(_NEW_CLAIMS, sorted(_claims(holds), key=_seat_key))
                 """,
                 """
                 |    claims = insert(SeatClaimRow).prefix_with("OR IGNORE", dialect="sqlite")
@@ -189,7 +202,7 @@ MUTANTS = (
                 |        return Decision(tombstone)
                 """,
             ),
-            SLOW_HOLDS,
+            *SLOW_HOLDS,
         ],
         options=CALM,
     ),

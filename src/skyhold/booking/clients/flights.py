@@ -2,6 +2,8 @@
 
 Every call is idempotent and carries the booking's id as the hold's. It ends in one of three ways:
 an answer, a refusal, or Unknown; an answer that does not make sense counts as Unknown.
+
+Calls that are waiting travel together, see `flights_batch`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,20 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 
 from skyhold.booking.errors import FlightRefusal
-from skyhold.contracts.holds import Hold, HoldFacts, HoldsPage, HoldStatus, HoldWanted
+from skyhold.contracts.holds import (
+    ConfirmCommand,
+    Hold,
+    HoldCommand,
+    HoldFacts,
+    HoldsPage,
+    HoldStatus,
+    HoldWanted,
+    ReleaseCommand,
+)
 from skyhold.kernel.client import Reply, ServiceClient, Unknown
 from skyhold.kernel.logging import get_logger
+
+from .flights_batch import Together, path_of
 
 log = get_logger(__name__)
 
@@ -42,13 +55,16 @@ class Flights:
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
+        self._together = Together(client)
 
     async def hold(self, hold_id: str, wanted: HoldWanted) -> Hold:
         """Hold all of these seats, or none.
 
         Raises HoldGone when the id is spent, FlightRefusal when the seats cannot be had, Unknown.
         """
-        reply = await self._call("PUT", _path(hold_id), wanted.model_dump(mode="json"))
+        reply = _admitted(
+            await self._together.call(HoldCommand(do="hold", hold_id=hold_id, wanted=wanted))
+        )
         if _says(reply, HTTPStatus.GONE, "hold_ended"):
             raise HoldGone
         hold = _hold(reply, hold_id)
@@ -64,7 +80,7 @@ class Flights:
 
     async def confirm(self, hold_id: str) -> None:
         """Make the hold final. Raises HoldGone when it has ended, Unknown."""
-        reply = await self._call("PUT", f"{_path(hold_id)}/confirmation")
+        reply = _admitted(await self._together.call(ConfirmCommand(do="confirm", hold_id=hold_id)))
         # An id the flight service does not know cannot be confirmed later either.
         gone = _says(reply, HTTPStatus.GONE, "hold_ended")
         if gone or _says(reply, HTTPStatus.NOT_FOUND, "hold_not_found"):
@@ -75,18 +91,19 @@ class Flights:
 
     async def release(self, hold_id: str) -> None:
         """Give the seats of an unconfirmed hold back. Raises HoldIsConfirmed, Unknown."""
-        reply = await self._call("DELETE", _path(hold_id))
+        reply = _admitted(await self._together.call(ReleaseCommand(do="release", hold_id=hold_id)))
         if _says(reply, HTTPStatus.CONFLICT, "hold_confirmed"):
             raise HoldIsConfirmed
         _ended(_hold(reply, hold_id))
 
     async def cancel(self, hold_id: str) -> None:
         """Give the seats back, confirmed or not. Raises Unknown."""
-        _ended(_hold(await self._call("DELETE", f"{_path(hold_id)}?cancel=true"), hold_id))
+        command = ReleaseCommand(do="release", hold_id=hold_id, cancel=True)
+        _ended(_hold(_admitted(await self._together.call(command)), hold_id))
 
     async def look(self, hold_id: str) -> Hold | None:
         """The hold as it stands, None when there is none. Raises FlightRefusal, Unknown."""
-        reply = await self._call("GET", _path(hold_id))
+        reply = await self._call("GET", path_of(hold_id))
         if _says(reply, HTTPStatus.NOT_FOUND, "hold_not_found"):
             return None
         return _hold(reply, hold_id)
@@ -110,29 +127,30 @@ class Flights:
 
         Raises FlightRefusal when there is no such hold, or its seats are another's; Unknown.
         """
-        reply = await self._call("PUT", f"{_path(hold_id)}/claims")
+        reply = await self._call("PUT", f"{path_of(hold_id)}/claims")
         if reply.status in REFUSALS:
             raise _refusal(reply)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Let every waiting call have its answer, and close every connection."""
+        await self._together.close()
         await self._client.close()
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
-        reply = await self._client.call(method, path, body)
-        if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            log.error("flights.not_admitted", status=reply.status, hint="is SERVICE_SECRET equal?")
-            msg = f"status {reply.status}"
-            raise Unknown(msg)
-        if reply.body.get("code") in NOT_OURS:
-            log.error("flights.not_there", status=reply.status, hint="is FLIGHT_SERVICE right?")
-            msg = f"status {reply.status}, as of another service"
-            raise Unknown(msg)
-        return reply
+        return _admitted(await self._client.call(method, path, body))
 
 
-def _path(hold_id: str) -> str:
-    return f"/api/v1/holds/{hold_id}"
+def _admitted(reply: Reply) -> Reply:
+    """Raises Unknown for an answer that says that we are at the wrong door."""
+    if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        log.error("flights.not_admitted", status=reply.status, hint="is SERVICE_SECRET equal?")
+        msg = f"status {reply.status}"
+        raise Unknown(msg)
+    if reply.body.get("code") in NOT_OURS:
+        log.error("flights.not_there", status=reply.status, hint="is FLIGHT_SERVICE right?")
+        msg = f"status {reply.status}, as of another service"
+        raise Unknown(msg)
+    return reply
 
 
 def _says(reply: Reply, status: HTTPStatus, code: str) -> bool:

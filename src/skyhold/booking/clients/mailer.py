@@ -12,10 +12,11 @@ import os
 import re
 import secrets
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from aiosmtplib import (
     SMTP,
@@ -27,6 +28,7 @@ from aiosmtplib import (
     SMTPResponseException,
 )
 
+from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.ids import digest
 from skyhold.kernel.settings import make_private_folder
@@ -128,6 +130,11 @@ class SmtpMailer:
         return None
 
 
+class _File(NamedTuple):
+    name: str
+    content: bytes
+
+
 class FolderMailer:
     """Writes every message into a folder as an .eml file, for whoever has no SMTP server.
 
@@ -136,29 +143,38 @@ class FolderMailer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._waiting: Batcher[_File, None] = Batcher(self._write_all, name="mail_folder")
 
     async def send(self, message: EmailMessage) -> None:
         """Write one message; Unknown when the disk does not take it."""
-        try:
-            await asyncio.to_thread(self._write, _file_name(message), message.as_bytes())
-        except OSError as error:
-            msg = f"the mail folder cannot be written: {error.strerror}"
-            raise Unknown(msg) from error
+        await self._waiting.submit(_File(_file_name(message), message.as_bytes()))
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Let what waits be written."""
+        await self._waiting.close()
 
-    def _write(self, name: str, content: bytes) -> None:
+    async def _write_all(self, files: Sequence[_File]) -> Sequence[Exception | None]:
+        return await asyncio.to_thread(lambda: [self._written(file) for file in files])
+
+    def _written(self, file: _File) -> Exception | None:
+        try:
+            self._write(file)
+        except OSError as error:
+            return Unknown(f"the mail folder cannot be written: {error.strerror}")
+        return None
+
+    def _write(self, file: _File) -> None:
         make_private_folder(self._folder)
-        aside = self._folder / f".{name}.{secrets.token_hex(4)}"
+        aside = self._folder / f".{file.name}.{secrets.token_hex(4)}"
         try:
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
-                to.write(content)
+                to.write(file.content)
                 to.flush()
                 os.fsync(to.fileno())
-            aside.replace(self._folder / name)
-        finally:
+            aside.replace(self._folder / file.name)
+        except BaseException:
             aside.unlink(missing_ok=True)
+            raise
 
 
 def _meaning(error: Exception, *, connected: bool) -> Exception:
@@ -187,6 +203,7 @@ def _said(error: SMTPResponseException) -> str:
 
 def _file_name(message: EmailMessage) -> str:
     """From the Message-ID, which comes from an event: it names a file here and nothing else."""
-    message_id = str(message["Message-ID"])
+    # As it was given: the library would parse it, which takes longer than to write the file.
+    message_id = str(dict(message.raw_items()).get("Message-ID"))
     plain = _FILE_NAME.fullmatch(message_id)
     return f"{plain[1] if plain else digest(message_id)}.eml"

@@ -1,10 +1,10 @@
-"""Make, read, list and cancel bookings."""
+"""Make, read, list and cancel bookings, and tell what was done to them."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Path, Request
 
 from skyhold.booking.errors import (
     BookingNotFound,
@@ -14,6 +14,7 @@ from skyhold.booking.errors import (
     IdempotencyKeyReused,
     IllegalTransition,
     PaymentInProgress,
+    TooManyUnpaid,
 )
 from skyhold.booking.schemas.bookings import (
     BookingChange,
@@ -22,22 +23,26 @@ from skyhold.booking.schemas.bookings import (
     NewBooking,
     StatusFilter,
     position_of,
+    to_answer,
     to_page,
 )
+from skyhold.booking.schemas.timeline import EntryOut, mark_of, to_timeline
 from skyhold.booking.services.book import Booker
 from skyhold.booking.services.bookings import Bookings
-from skyhold.kernel.auth import InvalidToken
-from skyhold.kernel.errors import BadRequest, Unauthorized, Unprocessable
+from skyhold.booking.services.timeline import Timelines
+from skyhold.contracts.refusals import HOLD_REFUSALS
 from skyhold.kernel.http.identity import DOCUMENTED, Person
+from skyhold.kernel.http.openapi import BODY, answers
 from skyhold.kernel.http.pages import PAGE_DEFAULT, After, InvalidCursor, Limit, Page
 from skyhold.kernel.http.problems import documented
+from skyhold.kernel.http.routes import Routes
+from skyhold.kernel.http.written import Written
 from skyhold.kernel.ids import UUID
 
-router = APIRouter(
+router = Routes(
     prefix="/api/v1/bookings",
     tags=["bookings"],
     dependencies=DOCUMENTED,
-    responses=documented(Unauthorized, InvalidToken),
 )
 
 
@@ -53,44 +58,63 @@ def booker_of(request: Request) -> Booker:
     return booker
 
 
-OwnBookings = Annotated[Bookings, Depends(bookings_of)]
-Desk = Annotated[Booker, Depends(booker_of)]
+def timelines_of(request: Request) -> Timelines:
+    """The timelines that this application was wired with."""
+    timelines: Timelines = request.app.state.booking.timelines
+    return timelines
+
+
 BookingId = Annotated[str, Path(), UUID]
 
+_THIS = {"booking_id": "$response.body#/id"}
 _CANCELLING = documented(BookingNotFound, PaymentInProgress, IllegalTransition, DepartedAlready)
 
 
 @router.post(
     "",
     status_code=201,
+    response_model=BookingOut,
     summary="Hold seats and book them",
     responses=documented(
-        BadRequest, HoldExpired, IdempotencyKeyReused, Unprocessable, FlightServiceUnavailable
+        *HOLD_REFUSALS,
+        HoldExpired,
+        TooManyUnpaid,
+        IdempotencyKeyReused,
+        FlightServiceUnavailable,
+    )
+    | answers(
+        201,
+        headers=("Location", "Idempotent-Replayed"),
+        leads_to={
+            "get_booking": _THIS,
+            "list_bookings": {},
+            "pay": {BODY: {"booking_id": "$response.body#/id", "payment_token": "tok_visa"}},
+            "change_booking": _THIS,
+            "cancel_booking": _THIS,
+        },
     ),
 )
 async def create_booking(
-    desk: Desk,
-    bookings: OwnBookings,
+    request: Request,
     person: Person,
     body: NewBooking,
-    response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> BookingOut:
+) -> Written:
     """All seats of all segments, or none.
 
-    Refusals of the flight service are passed on: 404 `flight_not_found`, 409 `seat_unavailable`,
-    `sold_out`, `price_changed` and others.
+    What the flight service refuses is passed on with its status and code.
     """
-    booked = await desk.book(person.user_id, body.order(), idempotency_key)
-    response.headers["Location"] = f"/api/v1/bookings/{booked.booking.id}"
+    order = body.order(under_key=idempotency_key is not None)
+    booked = await booker_of(request).book(person.user_id, order, idempotency_key)
+    headers = {"Location": f"/api/v1/bookings/{booked.booking.id}"}
     if booked.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return BookingOut.of(await bookings.just_booked(booked))
+        headers["Idempotent-Replayed"] = "true"
+    return to_answer(await bookings_of(request).just_booked(person, booked), 201, headers)
 
 
 @router.get("", summary="My bookings, the newest first", responses=documented(InvalidCursor))
 async def list_bookings(
-    bookings: OwnBookings,
+    request: Request,
     person: Person,
     status: StatusFilter = None,
     limit: Limit = PAGE_DEFAULT,
@@ -98,27 +122,61 @@ async def list_bookings(
 ) -> Page[BookingOut]:
     """Page by page; `status` picks those in one state."""
     start = position_of(after)
-    return to_page(*await bookings.page(person.user_id, status=status, after=start, limit=limit))
+    return to_page(
+        *await bookings_of(request).page(person.user_id, status=status, after=start, limit=limit)
+    )
 
 
-@router.get("/{booking_id}", summary="One booking", responses=documented(BookingNotFound))
-async def get_booking(bookings: OwnBookings, person: Person, booking_id: BookingId) -> BookingOut:
-    """What is not yours does not exist."""
-    return BookingOut.of(await bookings.get(person.user_id, booking_id))
+@router.get(
+    "/{booking_id}",
+    response_model=BookingOut,
+    summary="One booking",
+    responses=documented(BookingNotFound),
+)
+async def get_booking(request: Request, person: Person, booking_id: BookingId) -> Written:
+    """What is not yours does not exist. Staff see every booking, and are seen to: `viewed`."""
+    return to_answer(await bookings_of(request).get(person, booking_id))
 
 
-@router.patch("/{booking_id}", summary="Cancel a booking", responses=_CANCELLING)
+@router.patch(
+    "/{booking_id}",
+    response_model=BookingOut,
+    summary="Cancel a booking",
+    responses=_CANCELLING,
+)
 async def change_booking(
-    bookings: OwnBookings, person: Person, booking_id: BookingId, body: BookingChange
-) -> BookingOut:
+    request: Request, person: Person, booking_id: BookingId, body: BookingChange
+) -> Written:
     """The same as DELETE; `cancelled` is the one status that owners can set."""
     del body
-    return BookingOut.of(await bookings.cancel(person.user_id, booking_id))
+    return to_answer(await bookings_of(request).cancel(person, booking_id))
 
 
-@router.delete("/{booking_id}", summary="Cancel a booking", responses=_CANCELLING)
-async def cancel_booking(
-    bookings: OwnBookings, person: Person, booking_id: BookingId
-) -> BookingOut:
+@router.delete(
+    "/{booking_id}",
+    response_model=BookingOut,
+    summary="Cancel a booking",
+    responses=_CANCELLING,
+)
+async def cancel_booking(request: Request, person: Person, booking_id: BookingId) -> Written:
     """Gives the seats back and refunds what was paid; repeating it answers the same."""
-    return BookingOut.of(await bookings.cancel(person.user_id, booking_id))
+    return to_answer(await bookings_of(request).cancel(person, booking_id))
+
+
+@router.get(
+    "/{booking_id}/timeline",
+    summary="What was done to a booking, by whom and when",
+    responses=documented(BookingNotFound, InvalidCursor),
+)
+async def get_timeline(
+    request: Request,
+    person: Person,
+    booking_id: BookingId,
+    limit: Limit = PAGE_DEFAULT,
+    after: After = None,
+) -> Page[EntryOut]:
+    """The oldest first. Nothing is ever taken out of it, and it tells of staff who looked."""
+    start = mark_of(after)
+    return to_timeline(
+        await timelines_of(request).page(person, booking_id, after=start, limit=limit)
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Request, Response
 
 from skyhold.booking.errors import (
     AlreadyCancelled,
@@ -19,14 +17,15 @@ from skyhold.booking.errors import (
 from skyhold.booking.schemas.bookings import IdempotencyKey
 from skyhold.booking.schemas.payments import RETRY_AFTER_S, NewPayment, PaidOut, status_of
 from skyhold.booking.services.pay import Cashier
-from skyhold.kernel.auth import InvalidToken
-from skyhold.kernel.errors import BadRequest, Unauthorized, Unprocessable
+from skyhold.kernel.errors import MethodNotAllowed
 from skyhold.kernel.http.identity import DOCUMENTED, Person
-from skyhold.kernel.http.problems import documented
+from skyhold.kernel.http.openapi import answers
+from skyhold.kernel.http.problems import answer_for, documented
+from skyhold.kernel.http.routes import Routes
 
-from .bookings import OwnBookings
+from .bookings import bookings_of
 
-router = APIRouter(prefix="/api/v1/bookings/payments", tags=["payments"], dependencies=DOCUMENTED)
+router = Routes(prefix="/api/v1/bookings/payments", tags=["payments"], dependencies=DOCUMENTED)
 
 
 def cashier_of(request: Request) -> Cashier:
@@ -35,7 +34,11 @@ def cashier_of(request: Request) -> Cashier:
     return cashier
 
 
-Till = Annotated[Cashier, Depends(cashier_of)]
+NOT_POST = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT", "TRACE"]
+_BOOKING = {
+    operation: {"booking_id": "$response.body#/booking/id"}
+    for operation in ("get_booking", "cancel_booking")
+}
 
 
 @router.post(
@@ -43,9 +46,6 @@ Till = Annotated[Cashier, Depends(cashier_of)]
     status_code=201,
     summary="Pay for a booking",
     responses=documented(
-        BadRequest,
-        Unauthorized,
-        InvalidToken,
         PaymentDeclined,
         CaptureRefused,
         BookingNotFound,
@@ -54,35 +54,35 @@ Till = Annotated[Cashier, Depends(cashier_of)]
         PaymentInProgress,
         IdempotencyKeyReused,
         CardDataNotAccepted,
-        Unprocessable,
     )
-    | {
-        200: {"model": PaidOut, "description": "It was paid before"},
-        202: {
-            "model": PaidOut,
-            "description": "Not paid yet. With `next_action` the payer has something to do first, "
-            "such as to approve it with the bank; without, the provider has not answered. Look "
-            "again: at the booking, or by repeating this under the same Idempotency-Key",
-            "headers": {
-                "Retry-After": {
-                    "description": "In how many seconds to look again",
-                    "schema": {"type": "integer"},
-                }
-            },
-        },
-    },
+    | answers(200, model=PaidOut, description="It was paid before", leads_to=_BOOKING)
+    | answers(201, leads_to=_BOOKING)
+    | answers(
+        202,
+        model=PaidOut,
+        description="Not paid yet. With `next_action` the payer has something to do first, such "
+        "as to approve it with the bank; without, the provider has not answered. Look again: at "
+        "the booking, or by repeating this under the same Idempotency-Key",
+        headers=("Retry-After",),
+        leads_to=_BOOKING,
+    ),
 )
 async def pay(
-    till: Till,
-    bookings: OwnBookings,
+    request: Request,
     person: Person,
     body: NewPayment,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> PaidOut:
     """201: paid, and the booking is confirmed. The amount is the booking's, not the caller's."""
-    paid = await till.pay(person.user_id, body.wish(), idempotency_key)
+    paid = await cashier_of(request).pay(person.user_id, body.wish(), idempotency_key)
     response.status_code = status_of(paid)
     if not paid.settled:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return PaidOut.answer(paid, await bookings.get(person.user_id, paid.booking.id))
+    return PaidOut.answer(paid, bookings_of(request).just_paid(paid))
+
+
+@router.api_route("", methods=NOT_POST, include_in_schema=False)
+async def only_post() -> Response:
+    """`payments` is no booking's id, for which /bookings/{booking_id} would take it."""
+    return answer_for(MethodNotAllowed(), {"Allow": "POST"})

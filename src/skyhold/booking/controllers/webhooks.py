@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import Depends, Header, Request
 
 from skyhold.booking.services.webhooks import Webhooks
 from skyhold.kernel.errors import NotFound
+from skyhold.kernel.http.routes import Routes
 
-router = APIRouter(prefix="/api/v1/payments/webhooks", include_in_schema=False)
+router = Routes(prefix="/api/v1/payments/webhooks", include_in_schema=False)
 
 
-def webhooks_of(request: Request) -> Webhooks:
+async def webhooks_of(request: Request) -> Webhooks:
     """Who hears the provider; nobody where the provider is another one."""
     webhooks: Webhooks | None = request.app.state.booking.webhooks
     if webhooks is None:

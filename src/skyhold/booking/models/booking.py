@@ -92,6 +92,16 @@ class Booking:
         """When the journey begins."""
         return self.segments[0].departing_at
 
+    @property
+    def arriving_at(self) -> datetime:
+        """When the journey is over."""
+        return self.segments[-1].arriving_at
+
+    @property
+    def seats(self) -> int:
+        """How many seats it has, on all its flights together."""
+        return sum(len(segment.seats) for segment in self.segments)
+
     def is_payable(self, now: datetime) -> bool:
         """Whether a payment may begin: the seats are held and the deadline is ahead."""
         return self.status is BookingStatus.HELD and now < self.payment_required_by

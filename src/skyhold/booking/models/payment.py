@@ -44,6 +44,12 @@ NEXT: Mapping[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.REFUND_DUE: frozenset({PaymentStatus.REFUNDED}),
     PaymentStatus.REFUNDED: frozenset({PaymentStatus.REFUND_DUE}),
 }
+# The way of one that succeeds.
+ONWARD: Mapping[PaymentStatus, PaymentStatus] = {
+    PaymentStatus.CREATED: PaymentStatus.AUTHORIZED,
+    PaymentStatus.AUTHORIZED: PaymentStatus.CAPTURE_DUE,
+    PaymentStatus.CAPTURE_DUE: PaymentStatus.CAPTURED,
+}
 # What can be in a row without a next look by the driver.
 AT_REST = frozenset({PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED})
 

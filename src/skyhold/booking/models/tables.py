@@ -27,6 +27,7 @@ from skyhold.kernel.outbox import outbox_table
 from .booking import BookingStatus, PassengerType
 from .change import ChangeKind
 from .payment import AT_REST, PaymentStatus
+from .session import SessionEnd
 from .user import Role
 
 
@@ -57,8 +58,54 @@ class UserRow(Base):
     password_hash: Mapped[str] = mapped_column(Key(60))
     role: Mapped[str] = mapped_column(Key(16))
     created_at: Mapped[datetime] = mapped_column(Instant)
+    pepper_id: Mapped[str | None] = mapped_column(Key(8))
+    erased_at: Mapped[datetime | None] = mapped_column(Instant, index=True)
+    ver: Mapped[int] = mapped_column(Integer, server_default="0")
 
     __table_args__ = (CheckConstraint(_in("role", Role), name="role"),)
+
+
+class SessionRow(Base):
+    """One login, wherever it was made, until it ends."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
+    user_id: Mapped[str] = mapped_column(Key(36), ForeignKey("users.id"))
+    user_agent: Mapped[str | None] = mapped_column(ExactText(200))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    seen_at: Mapped[datetime] = mapped_column(Instant)
+    ends_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant, index=True)
+    ended_by: Mapped[str | None] = mapped_column(Key(16))
+    ver: Mapped[int] = mapped_column(Integer)
+
+    __table_args__ = (
+        Index("ix_sessions_of_user", "user_id", "created_at", "id"),
+        CheckConstraint(_in("ended_by", SessionEnd), name="ended_by"),
+        CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended_by_something"),
+    )
+
+
+class RefreshTokenRow(Base):
+    """A refresh token that was given out, as its SHA-256; used at most once."""
+
+    __tablename__ = "refresh_tokens"
+
+    digest: Mapped[str] = mapped_column(Key(64), primary_key=True)
+    session_id: Mapped[str] = mapped_column(Key(36), ForeignKey("sessions.id"), index=True)
+    issued_at: Mapped[datetime] = mapped_column(Instant)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class LimitCounterRow(Base):
+    """How often something was done in the present window, for limits that hold everywhere."""
+
+    __tablename__ = "limit_counters"
+
+    key: Mapped[str] = mapped_column(Key(64), primary_key=True)
+    hits: Mapped[int] = mapped_column(Integer)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
 class BookingRow(Base):
@@ -100,6 +147,25 @@ class BookingRow(Base):
             "(status = 'paying') = (active_payment_id IS NOT NULL)", name="paying_has_payment"
         ),
     )
+
+
+class BookingLogRow(Base):
+    """What was done to a booking, by whom and when. Rows are added, and never changed."""
+
+    __tablename__ = "booking_log"
+
+    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
+    booking_id: Mapped[str] = mapped_column(Key(36), ForeignKey("bookings.id"))
+    at: Mapped[datetime] = mapped_column(Instant)
+    action: Mapped[str] = mapped_column(Key(32))
+    actor: Mapped[str] = mapped_column(Key(16))
+    actor_id: Mapped[str | None] = mapped_column(Key(36))
+    status_before: Mapped[str | None] = mapped_column(Key(16))
+    status_after: Mapped[str] = mapped_column(Key(16))
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    request_id: Mapped[str | None] = mapped_column(Key(64))
+
+    __table_args__ = (Index("ix_booking_log_of_booking", "booking_id", "at", "id"),)
 
 
 class BookingFlightRow(Base):

@@ -17,7 +17,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. `email` is as it was given, `email_key` is what makes it unique."""
+    """An account. `email` is as it was given, `email_key` is what makes it unique.
+
+    `pepper_id` tells which pepper its password was hashed with; None for a hash from before that
+    was kept. Of an account that was deleted only `id`, `role` and the instants are left.
+    """
 
     id: str
     name: str
@@ -26,6 +30,8 @@ class User:
     password_hash: str
     role: Role
     created_at: datetime
+    pepper_id: str | None = None
+    erased_at: datetime | None = None
 
 
 def email_key(email: str) -> str:

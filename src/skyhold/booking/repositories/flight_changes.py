@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, bindparam, insert, select, update
 
 from skyhold.booking.models.booking import BookingStatus
 from skyhold.booking.models.change import ChangeKind, FlightChange
@@ -14,6 +14,12 @@ from skyhold.booking.models.tables import BookingFlightRow, BookingRow, FlightCh
 from skyhold.kernel.db import Duplicate, LostRace, ReadTx, Tx
 
 from .booking_rows import times_from_json, times_to_json
+
+_WAKE = (
+    update(FlightChangeRow)
+    .where(FlightChangeRow.flight_id.in_(bindparam("ids", expanding=True)))
+    .values(due_at=bindparam("now"), ver=FlightChangeRow.ver + 1)
+)
 
 
 async def note(tx: Tx, change: FlightChange) -> bool:
@@ -99,11 +105,7 @@ async def wake(tx: Tx, flight_ids: Collection[str], now: datetime) -> None:
     It touches the row even when it is due already, so that whoever is about to call the change
     done finds that it has moved.
     """
-    await tx.run(
-        update(FlightChangeRow)
-        .where(FlightChangeRow.flight_id.in_(flight_ids))
-        .values(due_at=now, ver=FlightChangeRow.ver + 1)
-    )
+    await tx.run(_WAKE, values={"ids": list(flight_ids), "now": now})
 
 
 async def look_again(

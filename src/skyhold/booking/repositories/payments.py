@@ -2,35 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    case,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from skyhold.booking.models.payment import (
     AT_REST,
     NEXT,
+    ONWARD,
     Failure,
     NextAction,
     Payment,
     PaymentStatus,
 )
 from skyhold.booking.models.tables import PaymentRow
+from skyhold.kernel.columns import Instant, Key
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
 
+_ADD = insert(PaymentRow)
+_BY_ID = select(PaymentRow.__table__).where(PaymentRow.id == bindparam("payment"))
 
-async def add(tx: Tx, payment: Payment) -> None:
-    """Write a new attempt. Raises Duplicate when its id or idempotency key is there already."""
-    await tx.run(insert(PaymentRow), [_values(payment)])
+
+def _are(old: PaymentStatus) -> ColumnElement[bool]:
+    """Those that are named, under the name of a status, and have this status."""
+    these: BindParameter[Sequence[str]] = bindparam(old.value, expanding=True)
+    return and_(PaymentRow.id.in_(these), PaymentRow.status == old)
+
+
+_LAST = PaymentRow.status == PaymentStatus.CAPTURE_DUE
+_STEP_ALL = (
+    update(PaymentRow)
+    .where(or_(*map(_are, ONWARD)))
+    .ordered_values(
+        # What comes to rest needs its token no more, and nobody has to look at it again.
+        (PaymentRow.token, case((_LAST, ""), else_=PaymentRow.token)),
+        (PaymentRow.due_at, case((_LAST, null()), else_=bindparam("due", type_=Instant))),
+        (PaymentRow.attempts, 0),
+        (PaymentRow.next_action, None),
+        (PaymentRow.ver, PaymentRow.ver + 1),
+        # Last: MySQL does one after the other, and those above ask for the status it was.
+        (
+            PaymentRow.status,
+            case(
+                {old: literal(new, Key) for old, new in ONWARD.items()},
+                value=PaymentRow.status,
+            ),
+        ),
+    )
+)
+# No payment has this id. A list without any is, to MySQL, a question of its own for each row.
+_NOBODY = [""]
+
+
+async def add(tx: Tx, *attempts: Payment) -> None:
+    """Write new attempts. Raises Duplicate when an id or idempotency key is there already."""
+    await tx.run(_ADD, [_values(payment) for payment in attempts])
 
 
 async def by_id(tx: ReadTx, payment_id: str) -> Payment | None:
     """One attempt."""
-    row = await tx.row(select(PaymentRow.__table__).where(PaymentRow.id == payment_id))
-    return None if row is None else _payment(row)
+    rows = await tx.rows(_BY_ID, {"payment": payment_id})
+    return _payment(rows[0]) if rows else None
 
 
 async def by_key(tx: ReadTx, user_id: str, key: str) -> Payment | None:
@@ -134,6 +183,18 @@ async def move(
     if ver is not None:
         guarded = guarded.where(PaymentRow.ver == ver)
     return await tx.run(guarded.values(values)) == 1
+
+
+async def step_all(tx: Tx, attempts: Iterable[Payment], *, due_at: datetime) -> int:
+    """Many at once, each one step further, none with a new reference.
+
+    Compare and set for each of them; answers how many have moved.
+    """
+    by_status: dict[str, list[str]] = {old.value: [] for old in ONWARD}
+    for payment in attempts:
+        by_status[payment.status].append(payment.id)
+    named = {status: ids or _NOBODY for status, ids in by_status.items()}
+    return await tx.run(_STEP_ALL, values=named | {"due": due_at})
 
 
 async def hear(tx: Tx, payment: Payment) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PastDate, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PastDate, model_validator
+from pydantic_core import to_json
 
 from skyhold.booking.models.booking import BookingStatus, Passenger, PassengerType, Position
 from skyhold.booking.models.change import Change, ChangeKind, Times
 from skyhold.booking.services.book import Order
-from skyhold.booking.services.bookings import View
+from skyhold.booking.services.look import View
 from skyhold.contracts.holds import (
     PARTY_MAX,
     SEGMENTS_MAX,
@@ -22,9 +24,10 @@ from skyhold.contracts.holds import (
     SegmentWanted,
 )
 from skyhold.kernel.http.pages import Page, from_instant_cursor, to_instant_cursor
+from skyhold.kernel.http.written import Written
 from skyhold.kernel.ids import digest
 from skyhold.kernel.money import WireMoney
-from skyhold.kernel.types import Matching
+from skyhold.kernel.types import CALENDAR_DAY, Matching
 
 from .payment_out import PaymentOut
 from .users import Line
@@ -51,14 +54,6 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _written_out(value: object) -> object:
-    """Not the seconds since 1970, which would be taken for a date too."""
-    if value is not None and (not isinstance(value, str) or "-" not in value[1:]):
-        msg = "must be a date, such as 1990-12-10"
-        raise ValueError(msg)
-    return value
-
-
 class SegmentIn(_In):
     """One flight of the journey. Without `seats` the party is seated together where possible."""
 
@@ -74,7 +69,7 @@ class PassengerIn(_In):
 
     given_name: Line = Field(examples=["Ada"])
     family_name: Line = Field(examples=["Lovelace"])
-    born_on: Annotated[PastDate | None, BeforeValidator(_written_out)] = Field(
+    born_on: Annotated[PastDate | None, CALENDAR_DAY] = Field(
         None, ge=date(1900, 1, 1), examples=["1990-12-10"]
     )
     type: PassengerType = PassengerType.ADULT
@@ -109,8 +104,8 @@ class NewBooking(_In):
                 raise ValueError(msg)
         return self
 
-    def order(self) -> Order:
-        """What the customer wants."""
+    def order(self, *, under_key: bool = True) -> Order:
+        """What the customer wants; its digest only for who has to compare it, later, by a key."""
         party = len(self.passengers)
         return Order(
             segments=tuple(
@@ -127,7 +122,7 @@ class NewBooking(_In):
                 for who in self.passengers
             ),
             expected_total=self.expected_total,
-            digest=digest(self.model_dump(mode="json")),
+            digest=digest(self.model_dump(mode="json")) if under_key else None,
         )
 
 
@@ -158,11 +153,6 @@ class SegmentOut(BaseModel):
     cabin: Cabin
     seats: list[str]
     fare: WireMoney = Field(description="The price of one seat")
-
-    @classmethod
-    def of(cls, segment: HeldSegment) -> SegmentOut:
-        """The public form of a segment."""
-        return cls.model_construct(**dict(segment))
 
 
 class TimesOut(BaseModel):
@@ -216,28 +206,53 @@ class BookingOut(BaseModel):
     @classmethod
     def of(cls, view: View) -> BookingOut:
         """The public form of a booking, with what may be done with it at this moment."""
-        booking = view.booking
-        return cls(
-            id=booking.id,
-            record_locator=booking.record_locator,
-            status=booking.status,
-            segments=[SegmentOut.of(segment) for segment in booking.segments],
-            passengers=[
-                PassengerOut(
-                    given_name=who.given_name,
-                    family_name=who.family_name,
-                    type=who.type,
-                    born_on=who.born_on,
-                )
-                for who in booking.passengers
-            ],
-            total=WireMoney.of(booking.total),
-            payment_required_by=booking.payment_required_by.astimezone(UTC),
-            available_actions=booking.available_actions(view.at),  # type: ignore[arg-type]
-            created_at=booking.created_at.astimezone(UTC),
-            payment=None if view.payment is None else PaymentOut.of(view.payment),
-            changes=[ChangeOut.of(change) for change in booking.changes],
-        )
+        return cls.model_validate(_plain(view))
+
+
+def to_answer(view: View, status: int = 200, headers: Mapping[str, str] | None = None) -> Written:
+    """A `BookingOut`, written without one: nobody has to check what is ours."""
+    return Written(to_json(_plain(view)), status, headers)
+
+
+def _plain(view: View) -> dict[str, Any]:
+    """What a `BookingOut` says, in its order."""
+    booking = view.booking
+    return {
+        "id": booking.id,
+        "record_locator": booking.record_locator,
+        "status": booking.status,
+        "segments": [_segment(segment) for segment in booking.segments],
+        "passengers": [_passenger(passenger) for passenger in booking.passengers],
+        "total": WireMoney.of(booking.total),
+        "payment_required_by": booking.payment_required_by.astimezone(UTC),
+        "available_actions": booking.available_actions(view.at),
+        "created_at": booking.created_at.astimezone(UTC),
+        "payment": None if view.payment is None else PaymentOut.of(view.payment),
+        "changes": [ChangeOut.of(change) for change in booking.changes],
+    }
+
+
+def _segment(segment: HeldSegment) -> dict[str, Any]:
+    return {
+        "flight_id": segment.flight_id,
+        "flight_number": segment.flight_number,
+        "origin": segment.origin,
+        "destination": segment.destination,
+        "departing_at": segment.departing_at,
+        "arriving_at": segment.arriving_at,
+        "cabin": segment.cabin,
+        "seats": segment.seats,
+        "fare": segment.fare,
+    }
+
+
+def _passenger(passenger: Passenger) -> dict[str, Any]:
+    return {
+        "given_name": passenger.given_name,
+        "family_name": passenger.family_name,
+        "type": passenger.type,
+        "born_on": passenger.born_on,
+    }
 
 
 def position_of(cursor: str | None) -> Position | None:

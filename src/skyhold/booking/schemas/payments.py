@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
 
 from skyhold.booking.errors import CardDataNotAccepted
-from skyhold.booking.services.bookings import View
+from skyhold.booking.services.look import View
 from skyhold.booking.services.pay import Paid, Wish
 from skyhold.kernel.ids import UUID
 from skyhold.kernel.types import Matching

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,23 +13,23 @@ from skyhold.booking.errors import (
     FlightServiceUnavailable,
     HoldExpired,
     IdempotencyKeyReused,
+    TooManyUnpaid,
 )
 from skyhold.booking.models.booking import Booking, BookingStatus, Passenger
-from skyhold.booking.repositories import bookings, flight_changes
+from skyhold.booking.repositories import bookings
 from skyhold.contracts.holds import Hold, HoldWanted, SegmentWanted
-from skyhold.kernel.auth import InvalidToken
 from skyhold.kernel.background import Background
-from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import NotTried, Unknown
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Dangling, Database, Duplicate, OutcomeUnknown, Tx
+from skyhold.kernel.db import Database, Duplicate, OutcomeUnknown
 from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import derived_id, new_id, new_locator
 from skyhold.kernel.logging import get_logger
 from skyhold.kernel.money import WireMoney
 
-from .events import Chronicle, Course, Happened
+from .hoarding import Hoarding
 from .patience import about
+from .record import Recorder
 
 log = get_logger(__name__)
 
@@ -41,12 +40,20 @@ LOCATOR_ATTEMPTS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a customer wants. `digest` tells this request from another one under the same key."""
+    """What a customer wants. `digest` tells this request from another one under the same key.
+
+    It is None of a request without a key.
+    """
 
     segments: tuple[SegmentWanted, ...]
     passengers: tuple[Passenger, ...]
     expected_total: WireMoney | None
-    digest: str
+    digest: str | None
+
+    @property
+    def seats(self) -> int:
+        """How many seats it takes, on all its flights together."""
+        return sum(segment.party for segment in self.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,10 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a promise lasts, how much longer its hold, and how much is written at once."""
+    """How long a promise lasts, and how much longer its hold."""
 
     payment_window_s: int
     hold_grace_s: int
-    record_batch_max: int
-    record_waiting_max: int
 
 
 class Booker:
@@ -78,32 +83,30 @@ class Booker:
         self,
         db: Database,
         flights: Flights,
-        chronicle: Chronicle,
         clock: Clock,
         background: Background,
+        recorder: Recorder,
+        hoarding: Hoarding,
         limits: Limits,
     ) -> None:
         self._db = db
         self._flights = flights
-        self._chronicle = chronicle
         self._clock = clock
         self._background = background
         self._hold_ttl_s = limits.payment_window_s + limits.hold_grace_s
         self._grace = timedelta(seconds=limits.hold_grace_s)
-        self._recorder: Batcher[tuple[Booking, Course], None] = Batcher(
-            self._record_all,
-            name="bookings",
-            batch_max=limits.record_batch_max,
-            waiting_max=limits.record_waiting_max,
-        )
+        self._recorder = recorder
+        self._hoarding = hoarding
 
     async def book(self, user_id: str, order: Order, key: str | None) -> Booked:
         """Hold the seats and record the booking.
 
-        Raises FlightRefusal when the seats cannot be had, IdempotencyKeyReused when `key` stands
-        for another request, HoldExpired when a retry came too late for its hold, and
-        FlightServiceUnavailable when nobody knows; then nothing was booked.
+        Raises FlightRefusal when the seats cannot be had, TooManyUnpaid when the user holds enough,
+        IdempotencyKeyReused when `key` stands for another request, HoldExpired when a retry came
+        too late for its hold, and FlightServiceUnavailable when nobody knows; then nothing was
+        booked.
         """
+        assert key is None or order.digest is not None, "a key is for a request that is known again"
         if key is None:
             try:
                 return await self._attempt(new_id(), user_id, order, None)
@@ -118,7 +121,7 @@ class Booker:
             except HoldGone:
                 # That hold ended without a booking, so its id is spent; the next one is not.
                 continue
-            except FlightServiceUnavailable:
+            except (FlightServiceUnavailable, TooManyUnpaid):
                 # A twin of this request may have booked meanwhile, and even paid.
                 if known := await self._under_key(user_id, key, order):
                     return known
@@ -127,12 +130,14 @@ class Booker:
 
     async def close(self) -> None:
         """Let every waiting booking be recorded."""
+        await self._hoarding.close()
         await self._recorder.close()
 
     async def _attempt(
         self, booking_id: str, user_id: str, order: Order, key: str | None
     ) -> Booked:
-        with about(booking_id):
+        with about(booking_id), self._hoarding.begun(user_id, booking_id, order.seats) as begun:
+            await self._hoarding.check(user_id, begun)
             return await self._book(booking_id, user_id, order, key)
 
     async def _book(self, booking_id: str, user_id: str, order: Order, key: str | None) -> Booked:
@@ -177,14 +182,11 @@ class Booker:
     async def _record(self, booking: Booking, order: Order) -> Booked:
         for _ in range(LOCATOR_ATTEMPTS_MAX):
             try:
-                await self._recorder.submit((booking, Course.present()))
+                await self._recorder.record(booking)
             except Duplicate:
                 if known := await self._same(booking, order):
                     return known
                 booking = replace(booking, record_locator=new_locator())
-            except Dangling:  # the account behind the token is gone
-                self._let_go(booking.id, booking.idempotency_key)
-                raise InvalidToken from None
             except OutcomeUnknown:
                 raise
             except Exception:  # whatever else it was, nothing was written
@@ -192,27 +194,10 @@ class Booker:
                 raise
             else:
                 metrics.booked()
-                log.info(
-                    "booking.held",
-                    seats=sum(len(segment.seats) for segment in booking.segments),
-                )
+                log.info("booking.held", seats=booking.seats)
                 return Booked(booking, replayed=False)
         self._let_go(booking.id, booking.idempotency_key)
         raise FlightServiceUnavailable
-
-    async def _record_all(self, batch: Sequence[tuple[Booking, Course]]) -> Sequence[None]:
-        made = [booking for booking, _ in batch]
-        flights = {segment.flight_id for booking in made for segment in booking.segments}
-
-        async def record(tx: Tx) -> None:
-            await bookings.add(tx, made)
-            await flight_changes.wake(tx, flights, self._clock.now())
-            await self._chronicle.tell_of(tx, batch, Happened.HELD)
-            reach("book.in_record")
-
-        await self._db.transact(record)
-        reach("book.recorded")
-        return [None] * len(batch)
 
     def _let_go(self, booking_id: str, key: str | None) -> None:
         """Give the seats back, if nobody can come back for them.

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 from skyhold.booking.models.booking import Booking, BookingStatus
 from skyhold.booking.models.change import Change, ChangeKind, FlightChange
-from skyhold.booking.repositories import bookings, flight_changes
+from skyhold.booking.models.log import AIRLINE
+from skyhold.booking.repositories import booking_moves, bookings, flight_changes
 from skyhold.contracts.queues import FLIGHT_CHANGES
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
@@ -163,11 +164,11 @@ class FlightChanges:
         return True
 
     async def _change(self, tx: Tx, booking: Booking, change: Change, now: datetime) -> None:
-        if not await bookings.change(tx, booking, booking.with_change(change)):
+        if not await booking_moves.change(tx, booking, booking.with_change(change)):
             raise _Moved
         if change.kind is ChangeKind.RESCHEDULED:
-            await self.chronicle.tell(tx, booking.id, Happened.FLIGHT_CHANGED, change)
-        elif not await call_off(tx, booking, self.chronicle, now, change):
+            await self.chronicle.tell(tx, booking.id, Happened.FLIGHT_CHANGED, change, by=AIRLINE)
+        elif not await call_off(tx, booking, self.chronicle, now, change, by=AIRLINE):
             raise _Moved
 
     async def _look_again(

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.utils import format_datetime
 from pathlib import Path
 
 from email_validator import EmailNotValidError, validate_email
@@ -26,6 +26,7 @@ from skyhold.kernel.settings import SettingsError
 from . import itinerary
 from .airports import airport
 from .events import Happened
+from .mail_headers import policy_for
 from .news import Leg, News
 
 BRAND = "Skyhold"
@@ -113,6 +114,7 @@ class Letters:
     def __init__(self, mail_from: str) -> None:
         self._sender = _sender(mail_from)
         self._brand = self._sender.display_name or BRAND
+        self._read: set[str] = set()
         self._templates = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=select_autoescape(enabled_extensions=("html",), default=False),
@@ -122,30 +124,38 @@ class Letters:
             auto_reload=False,
         )
 
+    def have_read(self, news: News) -> bool:
+        """Whether what such a letter needs is in memory, so that nobody waits for a disk."""
+        return news.event.type in self._read
+
     def compose(self, news: News) -> EmailMessage:
         """The letter that tells the booking's owner. Raises Unaddressable.
 
         No name gets into a header: the recipient is an address and nothing else.
         """
+        letter = self._compose(news)
+        self._read.add(news.event.type)
+        return letter
+
+    def _compose(self, news: News) -> EmailMessage:
         kind = KINDS[news.event.type]
         facts = _facts(news, kind, self._brand)
         to = _recipient(news.user.email)
-        # Only a local part that is not ASCII needs an international letter (RFC 6532); a domain
-        # always has an ASCII form.
-        is_plain = to.addr_spec.isascii()
-        letter = EmailMessage(policy=policy.SMTP if is_plain else policy.SMTPUTF8)
-        letter["From"] = self._sender
-        letter["To"] = to
+        letter = EmailMessage(policy=policy_for(to))
+        letter["From"] = str(self._sender)
+        letter["To"] = str(to)
         letter["Subject"] = facts.subject
-        letter["Date"] = news.event.occurred_at
+        letter["Date"] = format_datetime(news.event.occurred_at)
         letter["Message-ID"] = f"<{_plain_id(news.event.id)}@{self._sender.domain}>"
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers it
         letter.set_content(self._render(f"{kind.template}.txt", facts), cte="quoted-printable")
         letter.add_alternative(
             self._render(f"{kind.template}.html", facts), subtype="html", cte="quoted-printable"
         )
+        letter.set_boundary("=_alternatives")
         if kind.calendar and news.was_confirmed:
             self._attach_calendar(letter, news)
+            letter.set_boundary("=_parts")
         return letter
 
     def _render(self, template: str, facts: Facts) -> str:

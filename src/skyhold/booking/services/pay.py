@@ -20,12 +20,14 @@ from skyhold.booking.models.booking import Booking, BookingStatus
 from skyhold.booking.models.payment import Failure, Payment, PaymentStatus
 from skyhold.booking.repositories import bookings, payments
 from skyhold.kernel.clock import Clock
-from skyhold.kernel.db import Database, Duplicate, Tx
+from skyhold.kernel.db import Database, Duplicate
 from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import digest, new_id
 from skyhold.kernel.logging import get_logger
 
 from .advance import Driver
+from .bookkeeping import Bookkeeper, NotStarted, Standing
+from .look import Views
 
 log = get_logger(__name__)
 
@@ -53,15 +55,22 @@ class Paid:
     was_paid_before: bool
 
 
-class _NotStarted(Exception):
-    """The booking was not payable any more when we came to it; rolls the new attempt back."""
-
-
 class Cashier:
     """Takes payments."""
 
-    def __init__(self, db: Database, driver: Driver, clock: Clock, *, call_max_s: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        views: Views,
+        driver: Driver,
+        books: Bookkeeper,
+        clock: Clock,
+        *,
+        call_max_s: float,
+    ) -> None:
         self._db = db
+        self._views = views
+        self._books = books
         self._driver = driver
         self._clock = clock
         self._call_max = timedelta(seconds=call_max_s)
@@ -73,16 +82,19 @@ class Cashier:
         HoldExpired, AlreadyCancelled, PaymentInProgress, IdempotencyKeyReused.
         """
         booking = await self._owned(user_id, wish.booking_id)
-        # Looked up after the booking: a twin that has moved it wrote its key before.
-        if key is not None and (known := await self._under_key(user_id, key, wish)):
-            return await self._outcome(known.id, was_paid_before=True)
-        if booking.status is BookingStatus.CONFIRMED:
-            return await self._paid_before(booking)
-        self._check_payable(booking)
+        # Of one that is payable the key's own index tells, when the attempt is written. Of another
+        # it is looked up after the booking: a twin that has moved it wrote its key before.
+        if not booking.is_payable(self._clock.now()):
+            if key is not None and (known := await self._under_key(user_id, key, wish)):
+                return await self._outcome(known.id, was_paid_before=True)
+            if booking.status is BookingStatus.CONFIRMED:
+                return await self._paid_before(booking)
+            self._check_payable(booking)
         payment = self._attempt(booking, wish, key)
+        started = None
         try:
-            await self._start(booking, payment)
-        except _NotStarted:
+            started = await self._start(booking, payment)
+        except NotStarted:
             return await self._lost(user_id, booking.id)
         except Duplicate:
             if not await self._is_written(payment):
@@ -90,7 +102,9 @@ class Cashier:
         metrics.moved(BookingStatus.HELD, BookingStatus.PAYING)
         metrics.payment(PaymentOutcome.STARTED)
         log.info("payment.started", booking_id=booking.id, payment_id=payment.id)
-        await self._driver.settle(booking.id)
+        paid = await self._driver.settle(booking.id, started)
+        if paid is not None:
+            return Paid(paid.booking, paid.payment, settled=True, was_paid_before=False)
         return await self._outcome(payment.id, was_paid_before=False)
 
     def _check_payable(self, booking: Booking) -> None:
@@ -120,20 +134,12 @@ class Cashier:
             provider=self._driver.collector.provider.name,
         )
 
-    async def _start(self, booking: Booking, payment: Payment) -> None:
+    async def _start(self, booking: Booking, payment: Payment) -> Standing:
         """Intent first: once this is written, whoever finds it can carry it on."""
-        now = self._clock.now()
         # This request drives it from here; the job comes only if it has not got anywhere by then.
-        due_at = now + self._call_max
-
-        async def start(tx: Tx) -> None:
-            await payments.add(tx, payment)
-            if not await bookings.start_paying(tx, booking.id, payment.id, now=now, due_at=due_at):
-                raise _NotStarted
-            reach("pay.in_start")
-
-        await self._db.transact(start)
+        started = await self._books.start(booking, payment, self._call_max)
         reach("pay.started")
+        return started
 
     async def _lost(self, user_id: str, booking_id: str) -> Paid:
         """Someone or something was quicker: answer by what the booking has become."""
@@ -163,9 +169,8 @@ class Cashier:
         return known
 
     async def _owned(self, user_id: str, booking_id: str) -> Booking:
-        async with self._db.read() as tx:
-            booking = await bookings.owned(tx, booking_id, user_id)
-        if booking is None:
+        booking = await self._views.booking(booking_id)
+        if booking is None or booking.user_id != user_id:
             raise BookingNotFound
         return booking
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from skyhold.booking import metrics
 from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState, charge_for
 from skyhold.booking.metrics import PaymentOutcome, RefundOutcome
+from skyhold.booking.models.log import SYSTEM, Detail
 from skyhold.booking.models.payment import Payment, PaymentStatus
-from skyhold.booking.repositories import bookings, payments
+from skyhold.booking.repositories import booking_moves, payments
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
@@ -17,6 +18,7 @@ from skyhold.kernel.failpoints import reach
 from skyhold.kernel.logging import get_logger
 
 from .events import Chronicle, Happened
+from .notes import note_money_due
 from .patience import SET_ASIDE, about, answered_within, later, report
 
 log = get_logger(__name__)
@@ -96,6 +98,8 @@ class Settler:
             moved = await payments.move(
                 tx, payment.id, old, new, due_at=now, reference=heard, ver=payment.ver
             )
+            if moved and new is PaymentStatus.REFUND_DUE:
+                await note_money_due(tx, payment, new, now)
             reach("void.in_void")
             return moved
 
@@ -121,8 +125,11 @@ class Settler:
             old, new = PaymentStatus.REFUND_DUE, PaymentStatus.REFUNDED
             moved = await payments.move(tx, payment.id, old, new, due_at=now, ver=payment.ver)
             if moved:
-                await bookings.touch(tx, payment.booking_id)
-                await self.chronicle.tell(tx, payment.booking_id, Happened.PAYMENT_REFUNDED)
+                await booking_moves.touch(tx, payment.booking_id)
+                given_back = Detail(payment_id=payment.id, refund=payment.amount)
+                await self.chronicle.tell(
+                    tx, payment.booking_id, Happened.PAYMENT_REFUNDED, by=SYSTEM, detail=given_back
+                )
             reach("refund.in_refund")
             return moved
 

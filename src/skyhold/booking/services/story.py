@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from skyhold.booking.clients.flights import Flights
 from skyhold.booking.errors import BookingNotFound, FlightRefusal
 from skyhold.booking.models.booking import Booking
+from skyhold.booking.models.log import Entry
 from skyhold.booking.models.payment import Payment
-from skyhold.booking.repositories import bookings, payments
+from skyhold.booking.repositories import booking_log, bookings, payments
 from skyhold.contracts.holds import Hold
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.db import Database
@@ -20,11 +21,12 @@ from skyhold.kernel.outbox import Outbox
 log = get_logger(__name__)
 
 EVENTS_MAX = 1_000
+ENTRIES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A booking with its payments and events, and its hold as the flight service has it now.
+    """A booking with its payments, events and log, and its hold as the flight service has it now.
 
     `hold` is None when there is none, and a sentence when the flight service could not be asked.
     """
@@ -32,6 +34,7 @@ class Story:
     booking: Booking
     payments: Sequence[Payment]
     events: Sequence[Event]
+    entries: Sequence[Entry]
     hold: Hold | str | None
 
 
@@ -53,7 +56,8 @@ class Stories:
                 raise BookingNotFound(f"There is no booking {id_or_locator}.")
             paid = await payments.of_booking(tx, booking.id)
             events = await self.outbox.about(tx, booking.id, EVENTS_MAX)
-        return Story(booking, paid, events, await self._hold(booking.id))
+            entries = await booking_log.of_booking(tx, booking.id, after=None, limit=ENTRIES_MAX)
+        return Story(booking, paid, events, entries, await self._hold(booking.id))
 
     async def _hold(self, booking_id: str) -> Hold | str | None:
         try:

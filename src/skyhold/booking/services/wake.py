@@ -9,11 +9,12 @@ from skyhold.booking import metrics
 from skyhold.booking.clients.payments.port import PaymentProvider, ProviderState, charge_for
 from skyhold.booking.metrics import PaymentOutcome, RefundOutcome
 from skyhold.booking.models.payment import AT_REST, Payment, PaymentStatus
-from skyhold.booking.repositories import bookings, payments
+from skyhold.booking.repositories import booking_moves, payments
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.logging import get_logger
 
+from .notes import note_money_due
 from .patience import about, answered_within
 
 log = get_logger(__name__)
@@ -64,7 +65,7 @@ class Waker:
 
         async def hasten(tx: Tx) -> None:
             await payments.hasten(tx, payment, now=now)
-            await bookings.hasten(tx, payment.booking_id, payment.id, now=now)
+            await booking_moves.hasten(tx, payment.booking_id, payment.id, now=now)
 
         await self.db.transact(hasten)
 
@@ -81,12 +82,16 @@ class Waker:
     async def _reopen(self, payment: Payment, new: PaymentStatus) -> None:
         """The money is on its way back again, by the same steps as the first time."""
         now = self.clock.now()
-        moved = await self.db.transact(
-            lambda tx: payments.move(
+
+        async def reopen(tx: Tx) -> bool:
+            moved = await payments.move(
                 tx, payment.id, payment.status, new, due_at=now, ver=payment.ver
             )
-        )
-        if moved:
+            if moved:
+                await note_money_due(tx, payment, new, now)
+            return moved
+
+        if await self.db.transact(reopen):
             metrics.payment(PaymentOutcome.REOPENED)
             if new is PaymentStatus.REFUND_DUE:
                 metrics.refund(RefundOutcome.DUE)

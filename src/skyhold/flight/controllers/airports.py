@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Query, Request
 
 from skyhold.flight.schemas.flights import AirportOut
 from skyhold.flight.services.schedule import Schedule
-from skyhold.kernel.errors import Unprocessable
 from skyhold.kernel.http.pages import (
     PAGE_DEFAULT,
     After,
@@ -19,9 +18,10 @@ from skyhold.kernel.http.pages import (
     to_cursor,
 )
 from skyhold.kernel.http.problems import documented
+from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.types import Matching
 
-router = APIRouter(prefix="/api/v1/airports", tags=["airports"])
+router = Routes(prefix="/api/v1/airports", tags=["airports"])
 
 
 def schedule_of(request: Request) -> Schedule:
@@ -30,7 +30,6 @@ def schedule_of(request: Request) -> Schedule:
     return schedule
 
 
-Flights = Annotated[Schedule, Depends(schedule_of)]
 SearchWords = Annotated[
     str,
     Query(max_length=64, description="A code, or words of a city's or airport's name"),
@@ -41,15 +40,15 @@ SearchWords = Annotated[
 @router.get(
     "",
     summary="Airports by code, city or name",
-    responses=documented(Unprocessable, InvalidCursor),
+    responses=documented(InvalidCursor),
 )
 async def list_airports(
-    flights: Flights, q: SearchWords = "", limit: Limit = PAGE_DEFAULT, after: After = None
+    request: Request, q: SearchWords = "", limit: Limit = PAGE_DEFAULT, after: After = None
 ) -> Page[AirportOut]:
     """The best matches, an exact code first. Without `q` all airports, page by page."""
-    start = from_cursor(after, 1)[0] if after else ""
+    start = "" if after is None else from_cursor(after, 1)[0]
     words = q.strip()
-    found = await flights.airports(words, after=start, limit=limit)
+    found = await schedule_of(request).airports(words, after=start, limit=limit)
     more = not words and len(found) == limit
     return Page(
         data=[AirportOut.of(airport) for airport in found],

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Request, Response
 
-from skyhold.contracts.holds import PARTY_MAX, Cabin
+from skyhold.contracts.holds import PARTY_MAX, Cabin, FlightId
 from skyhold.flight.errors import (
     FlightCancelled,
     FlightDeparted,
     FlightExists,
     FlightNotFound,
     ImpossibleFlight,
+    SessionsUnknown,
     UnknownAircraft,
     UnknownAirline,
     UnknownAirport,
@@ -24,66 +25,93 @@ from skyhold.flight.schemas.flights import (
     FlightOut,
     NewFlight,
     SeatMapOut,
-    WrittenOut,
 )
-from skyhold.flight.schemas.search import search_of, to_change, to_departure, to_page
-from skyhold.kernel.auth import InvalidToken
-from skyhold.kernel.errors import Unauthorized, Unprocessable
-from skyhold.kernel.http.identity import DOCUMENTED, Staff, StaffOnly
+from skyhold.flight.schemas.search import search_of, to_change, to_departure
+from skyhold.flight.schemas.written import page_of_flights, seat_map
+from skyhold.kernel.http.identity import STAFF_DOCUMENTED, Staff, StaffOnly
+from skyhold.kernel.http.openapi import answers
 from skyhold.kernel.http.pages import PAGE_DEFAULT, After, InvalidCursor, Limit, Page
 from skyhold.kernel.http.problems import documented
+from skyhold.kernel.http.routes import Routes
+from skyhold.kernel.http.written import Written
+from skyhold.kernel.types import CALENDAR_DAY, PLAIN_NUMBER
 
-from .airports import Flights
+from .airports import schedule_of
 
-router = APIRouter(prefix="/api/v1/flights", tags=["flights"])
+router = Routes(prefix="/api/v1/flights", tags=["flights"])
 
-_STAFF = (Unauthorized, InvalidToken, StaffOnly)
+_THIS = {"flight_id": "$response.body#/id"}
+_FIRST = {"flight_id": "$response.body#/data/0/id"}
 
 
 @router.get(
     "",
+    response_model=Page[FlightOut],
     summary="Flights on a route and date, with free seats and fares",
-    responses=documented(Unprocessable, UnknownAirport, InvalidCursor),
+    responses=documented(UnknownAirport, InvalidCursor)
+    | answers(200, leads_to={"get_flight": _FIRST, "get_seat_map": _FIRST}),
 )
 async def search_flights(
-    flights: Flights,
+    request: Request,
     origin: AirportCode,
     destination: AirportCode,
-    on: Annotated[date, Query(alias="date", description="Local date of the departure"), WrittenOut],
-    passengers: Annotated[int, Query(ge=1, le=PARTY_MAX)] = 1,
+    on: Annotated[
+        date, Query(alias="date", description="Local date of the departure"), CALENDAR_DAY
+    ],
+    passengers: Annotated[int, Query(ge=1, le=PARTY_MAX), PLAIN_NUMBER] = 1,
     cabin: Cabin | None = None,
     limit: Limit = PAGE_DEFAULT,
     after: After = None,
-) -> Page[FlightOut]:
+) -> Written:
     """By departure. Only flights with room for the whole party in one cabin."""
     search = search_of(origin, destination, on, passengers, cabin, limit, after)
-    return to_page(*await flights.search(search))
+    return page_of_flights(*await schedule_of(request).search(search))
 
 
-@router.get("/{flight_id}", summary="One flight", responses=documented(FlightNotFound))
-async def get_flight(flights: Flights, flight_id: str) -> FlightOut:
+@router.get(
+    "/{flight_id}",
+    summary="One flight",
+    responses=documented(FlightNotFound) | answers(200, leads_to={"get_seat_map": _THIS}),
+)
+async def get_flight(request: Request, flight_id: FlightId) -> FlightOut:
     """Also one that has left or is cancelled."""
-    return FlightOut.of(await flights.flight(flight_id))
+    return FlightOut.of(await schedule_of(request).flight(flight_id))
 
 
-@router.get("/{flight_id}/seats", summary="Its seat map", responses=documented(FlightNotFound))
-async def get_seat_map(flights: Flights, flight_id: str) -> SeatMapOut:
+@router.get(
+    "/{flight_id}/seats",
+    response_model=SeatMapOut,
+    summary="Its seat map",
+    responses=documented(FlightNotFound),
+)
+async def get_seat_map(request: Request, flight_id: FlightId) -> Written:
     """Each seat's status at this moment; only a hold makes it yours."""
-    return SeatMapOut.of(*await flights.seat_map(flight_id))
+    return seat_map(*await schedule_of(request).seat_map(flight_id))
 
 
 @router.post(
     "",
     status_code=201,
     summary="Add a flight (staff)",
-    dependencies=DOCUMENTED,
+    dependencies=STAFF_DOCUMENTED,
     responses=documented(
-        *_STAFF, FlightExists, UnknownAirport, UnknownAirline, UnknownAircraft, ImpossibleFlight
+        StaffOnly,
+        SessionsUnknown,
+        FlightExists,
+        UnknownAirport,
+        UnknownAirline,
+        UnknownAircraft,
+        ImpossibleFlight,
+    )
+    | answers(
+        201,
+        headers=("Location",),
+        leads_to={"get_flight": _THIS, "get_seat_map": _THIS, "change_flight": _THIS},
     ),
 )
-async def add_flight(flights: Flights, _: Staff, body: NewFlight, response: Response) -> FlightOut:
+async def add_flight(request: Request, _: Staff, body: NewFlight, response: Response) -> FlightOut:
     """Its id follows from airline, number, local date and origin."""
-    added = await flights.add(to_departure(body))
+    added = await schedule_of(request).add(to_departure(body))
     response.headers["Location"] = f"/api/v1/flights/{added.flight.id}"
     return FlightOut.of(added)
 
@@ -91,13 +119,18 @@ async def add_flight(flights: Flights, _: Staff, body: NewFlight, response: Resp
 @router.patch(
     "/{flight_id}",
     summary="Cancel, retime or reprice a flight (staff)",
-    dependencies=DOCUMENTED,
+    dependencies=STAFF_DOCUMENTED,
     responses=documented(
-        *_STAFF, FlightNotFound, FlightCancelled, FlightDeparted, ImpossibleFlight
+        StaffOnly,
+        SessionsUnknown,
+        FlightNotFound,
+        FlightCancelled,
+        FlightDeparted,
+        ImpossibleFlight,
     ),
 )
 async def change_flight(
-    flights: Flights, _: Staff, flight_id: str, body: FlightChange
+    request: Request, _: Staff, flight_id: FlightId, body: FlightChange
 ) -> FlightOut:
     """Holds and bookings keep the price they were promised."""
-    return FlightOut.of(await flights.change(flight_id, to_change(body)))
+    return FlightOut.of(await schedule_of(request).change(flight_id, to_change(body)))

@@ -8,13 +8,14 @@ have moved since is never carried out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from skyhold.contracts.holds import HeldSegment, HoldStatus, SegmentWanted
+from skyhold.contracts.holds import Cabin, HeldSegment, HoldStatus, SegmentWanted
 from skyhold.flight.errors import (
-    DuplicateSeat,
     FlightCancelled,
     FlightDeparted,
     FlightNotFound,
@@ -22,24 +23,19 @@ from skyhold.flight.errors import (
     HoldEnded,
     HoldNotFound,
     HoldRequestDiffers,
-    MixedCurrencies,
-    PriceChanged,
-    SeatBlocked,
-    SeatUnavailable,
-    SegmentsOverlap,
     SoldOut,
     UnknownCabin,
-    UnknownSeat,
-    WrongCabin,
 )
 from skyhold.kernel.errors import Problem
 from skyhold.kernel.money import WireMoney
 
 from . import seating
+from .conditions import check_order, check_total, checked_seats
 from .flight import Flight, FlightStatus
 from .holds import (
     LIVE,
     NEXT,
+    SOMEBODYS,
     Claim,
     Command,
     Confirm,
@@ -50,6 +46,9 @@ from .holds import (
     PutHold,
     Release,
 )
+
+# For so many flights and cabins it is kept what is promised of them.
+PROMISED_MAX = 10_000
 
 
 @dataclass
@@ -66,6 +65,7 @@ class Ledger:
     inserts: dict[str, HoldRecord] = field(default_factory=dict)
     moves: dict[str, Move] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
+    _taken: dict[str, set[str]] = field(default_factory=dict)
 
     def decide(self, command: Command) -> Decision | Problem:
         """Carry out one command. A refusal is answered, not raised.
@@ -136,7 +136,7 @@ class Ledger:
     def _create(self, command: PutHold) -> Decision:
         """All segments or none: nothing is remembered before the last one has its seats."""
         segments = command.wanted.segments
-        _check_order(self._bookable(wanted) for wanted in segments)
+        check_order(self._bookable(wanted) for wanted in segments)
         hold = HoldRecord(
             id=command.hold_id,
             client_id=command.client_id,
@@ -146,7 +146,7 @@ class Ledger:
             expires_at=self.now + timedelta(seconds=command.wanted.ttl_s),
             created_at=self.now,
         )
-        _check_total(hold, command.wanted.expected_total)
+        check_total(hold, command.wanted.expected_total)
         self._make_way(hold)
         self._insert(hold)
         return Decision(hold, created=True)
@@ -165,33 +165,31 @@ class Ledger:
 
     def _seat(self, wanted: SegmentWanted) -> HeldSegment:
         flight = self.flights[wanted.flight_id]
-        taken = self._taken(flight.id)
+        taken = self._taken_on(flight.id)
         if wanted.seats is None:
             seats = self._assign(flight, wanted, taken)
         else:
-            seats = _checked(flight, wanted, wanted.seats, taken)
-        return HeldSegment(
-            flight_id=flight.id,
-            flight_number=flight.flight_number,
-            origin=flight.origin,
-            destination=flight.destination,
-            departing_at=flight.departing_local,
-            arriving_at=flight.arriving_local,
-            cabin=wanted.cabin,
-            seats=seats,
-            fare=WireMoney.of(flight.fares[wanted.cabin]),
-            flight_ver=flight.ver,
-        )
+            seats = checked_seats(flight, wanted, wanted.seats, taken)
+        return _promised(flight, wanted.cabin).model_copy(update={"seats": seats})
 
-    def _assign(self, flight: Flight, wanted: SegmentWanted, taken: Collection[str]) -> list[str]:
+    def _assign(self, flight: Flight, wanted: SegmentWanted, taken: AbstractSet[str]) -> list[str]:
         chosen = seating.assign(flight.layout.by_cabin[wanted.cabin], taken, wanted.party)
         if chosen is None:
             raise SoldOut
         return [seat.number for seat in chosen]
 
-    def _taken(self, flight_id: str) -> set[str]:
-        claims = self.claims.get(flight_id, {})
-        return {seat for seat, claim in claims.items() if not claim.is_over(self.now)}
+    def _taken_on(self, flight_id: str) -> set[str]:
+        """The seats that cannot be had; those of holds whose time is up can."""
+        taken = self._taken.get(flight_id)
+        if taken is None:
+            claims = self.claims.get(flight_id, {})
+            taken = {
+                seat
+                for seat, claim in claims.items()
+                if claim is SOMEBODYS or not claim.is_over(self.now)
+            }
+            self._taken[flight_id] = taken
+        return taken
 
     def _make_way(self, hold: HoldRecord) -> None:
         """End the holds whose time is up and that still claim a seat this one is given."""
@@ -251,8 +249,8 @@ class Ledger:
     def _claim(self, hold: HoldRecord) -> None:
         claim = Claim(hold.id, hold.status, hold.expires_at)
         for segment in hold.segments:
-            for seat in segment.seats:
-                self.claims.get(segment.flight_id, {})[seat] = claim
+            self.claims.get(segment.flight_id, {}).update(dict.fromkeys(segment.seats, claim))
+            self._taken_on(segment.flight_id).update(segment.seats)
 
     def _free(self, hold: HoldRecord) -> None:
         self.freed.add(hold.id)
@@ -260,42 +258,21 @@ class Ledger:
             claims = self.claims.get(segment.flight_id, {})
             for seat in segment.seats:
                 claims.pop(seat, None)
+            self._taken_on(segment.flight_id).difference_update(segment.seats)
 
 
-def _checked(
-    flight: Flight, wanted: SegmentWanted, seats: Sequence[str], taken: Collection[str]
-) -> list[str]:
-    """The seats as asked for, if every one of them can be had."""
-    if len(set(seats)) != len(seats):
-        raise DuplicateSeat
-    for number in seats:
-        seat = flight.layout.by_number.get(number)
-        if seat is None:
-            raise UnknownSeat(f"There is no seat {number} on {flight.id}.")
-        if seat.cabin is not wanted.cabin:
-            raise WrongCabin(f"Seat {number} is in {seat.cabin}, not in {wanted.cabin}.")
-        if seat.blocked:
-            raise SeatBlocked(f"Seat {number} is not for sale.")
-    gone = [number for number in seats if number in taken]
-    if gone:
-        raise SeatUnavailable(f"No longer free on {flight.id}: {', '.join(gone)}.")
-    return list(seats)
-
-
-def _check_order(flights: Iterable[Flight]) -> None:
-    previous: Flight | None = None
-    currencies: set[str] = set()
-    for flight in flights:
-        if previous is not None and flight.departing_at < previous.arriving_at:
-            raise SegmentsOverlap
-        currencies |= {fare.currency for fare in flight.fares.values()}
-        previous = flight
-    if len(currencies) > 1:
-        raise MixedCurrencies
-
-
-def _check_total(hold: HoldRecord, expected: WireMoney | None) -> None:
-    total = hold.total()
-    assert total is not None, "a hold has segments"
-    if expected is not None and expected.money() != total:
-        raise PriceChanged(f"The seats now cost {total}, not {expected.money()}.")
+@lru_cache(maxsize=PROMISED_MAX)
+def _promised(flight: Flight, cabin: Cabin) -> HeldSegment:
+    """What is promised of a flight, in this version of it, to whoever gets a seat; but no seat."""
+    return HeldSegment.model_construct(
+        flight_id=flight.id,
+        flight_number=flight.flight_number,
+        origin=flight.origin,
+        destination=flight.destination,
+        departing_at=flight.departing_local,
+        arriving_at=flight.arriving_local,
+        cabin=cabin,
+        seats=[],
+        fare=WireMoney.of(flight.fares[cabin]),
+        flight_ver=flight.ver,
+    )

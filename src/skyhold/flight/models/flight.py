@@ -62,6 +62,10 @@ class Flight:
     fares: Mapping[Cabin, Money]
     ver: int = 1
 
+    def __hash__(self) -> int:
+        """By the version of it that this is."""
+        return hash((self.id, self.ver))
+
     @property
     def flight_number(self) -> str:
         """As printed on a ticket: UA1545."""

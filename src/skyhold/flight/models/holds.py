@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from skyhold.contracts.holds import HeldSegment, HoldStatus, HoldWanted
 from skyhold.kernel.money import Money
@@ -100,6 +100,10 @@ class Claim:
     def is_over(self, now: datetime) -> bool:
         """Whether the seat may be sold although the sweeper has not come yet."""
         return self.status is HoldStatus.HELD and self.expires_at <= now
+
+
+# A seat that is taken by a hold whose time is not up, whichever it is.
+SOMEBODYS = Claim("", HoldStatus.CONFIRMED, datetime.max.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,18 @@ class Seat:
         return [name for name, is_so in marks.items() if is_so]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeatRow:
     """One row of a cabin; a position without a seat is missing from `seats`."""
 
     number: int
     exit: bool
     seats: tuple[Seat, ...]
+
+    @cached_property
+    def sellable(self) -> Mapping[str, Seat]:
+        """Every seat that is not blocked, by its number, from left to right."""
+        return {seat.number: seat for seat in self.seats if not seat.blocked}
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class CabinLayout:
         return tuple(seat for seat in self.seats if not seat.blocked)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
-    """An aircraft's cabins from front to back."""
+    """An aircraft's cabins from front to back. Equal to itself alone: it is read once."""
 
     cabins: tuple[CabinLayout, ...]
 

@@ -7,7 +7,8 @@ few rows further back than leave a single seat stranded: the next party wants to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from .layout import CabinLayout, Seat
@@ -17,19 +18,22 @@ Choice = tuple[Seat, ...]
 ROWS_FOR_A_STRANDED_SEAT = 5
 
 
-def assign(cabin: CabinLayout, taken: Collection[str], party: int) -> Choice | None:
+def assign(cabin: CabinLayout, taken: AbstractSet[str], party: int) -> Choice | None:
     """Seats for `party` people in this cabin, or None when there are not so many left."""
-    rows = [[s for s in row.seats if not s.blocked and s.number not in taken] for row in cabin.rows]
-    if sum(map(len, rows)) < party:
-        return None
-    runs = [run for row in rows for run in _runs(row, _touching)]
-    across = [run for row in rows for run in _runs(row, _same_row(cabin))]
     return (
-        _best(_windows(runs, party), runs)
-        or _best(_windows(across, party), runs)
-        or _closest_block(rows, cabin, party)
-        or _closest(rows, party)
+        _best(_free(cabin, taken), _touching, party)
+        or _best(_free(cabin, taken), _same_row(cabin), party)
+        or _scattered(list(_free(cabin, taken)), cabin, party)
     )
+
+
+def _free(cabin: CabinLayout, taken: AbstractSet[str]) -> Iterator[Sequence[Seat]]:
+    """Each row's free seats, from the front."""
+    for row in cabin.rows:
+        if row.sellable.keys() <= taken:
+            yield ()
+        else:
+            yield [seat for number, seat in row.sellable.items() if number not in taken]
 
 
 def _touching(left: Seat, right: Seat) -> bool:
@@ -62,15 +66,29 @@ def _windows(runs: Sequence[Choice], party: int) -> Iterator[Choice]:
             yield run[start : start + party]
 
 
-def _best(choices: Iterator[Choice], runs: Sequence[Choice]) -> Choice | None:
-    length = {seat.number: len(run) for run in runs for seat in run}
-    start = {seat.number: run[0].column for run in runs for seat in run}
-
-    def cost(choice: Choice) -> tuple[int, int]:
-        stranded = _stranded(choice, length, start)
-        return choice[0].row + stranded * ROWS_FOR_A_STRANDED_SEAT, choice[0].column
-
-    return min(choices, key=cost, default=None)
+def _best(
+    rows: Iterable[Sequence[Seat]], joined: Callable[[Seat, Seat], bool], party: int
+) -> Choice | None:
+    """The best stretch in one row; rows are looked at from the front, and only while it pays."""
+    best: Choice | None = None
+    least = (0, 0)
+    for row in rows:
+        if not row:
+            continue
+        if best is not None and row[0].row > least[0]:
+            break  # a choice costs at least the number of its row
+        runs = list(_runs(row, _touching))
+        length = {seat.number: len(run) for run in runs for seat in run}
+        start = {seat.number: run[0].column for run in runs for seat in run}
+        stretches = runs if joined is _touching else list(_runs(row, joined))
+        for choice in _windows(stretches, party):
+            stranded = _stranded(choice, length, start)
+            cost = (choice[0].row + stranded * ROWS_FOR_A_STRANDED_SEAT, choice[0].column)
+            if best is None or cost < least:
+                best, least = choice, cost
+            if not stranded:
+                break  # of this row none further right is better
+    return best
 
 
 def _stranded(choice: Choice, length: dict[str, int], start: dict[str, int]) -> int:
@@ -81,6 +99,12 @@ def _stranded(choice: Choice, length: dict[str, int], start: dict[str, int]) -> 
         after = length[run[0].number] - before - len(run)
         stranded += (before == 1) + (after == 1)
     return stranded
+
+
+def _scattered(rows: Sequence[Sequence[Seat]], cabin: CabinLayout, party: int) -> Choice | None:
+    if sum(map(len, rows)) < party:
+        return None
+    return _closest_block(rows, cabin, party) or _closest(rows, party)
 
 
 def _closest_block(rows: Sequence[Sequence[Seat]], cabin: CabinLayout, party: int) -> Choice | None:

@@ -3,65 +3,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
 
-from skyhold.contracts.holds import Cabin, HeldSegment, HoldStatus
+from skyhold.contracts.holds import HeldSegment, HoldStatus
 from skyhold.flight.models.allocation import Ledger
 from skyhold.flight.models.holds import LIVE, Claim, HoldRecord, Move
 from skyhold.flight.models.tables import HoldRow, SeatClaimRow
+from skyhold.kernel.columns import Instant
 from skyhold.kernel.db import LostRace, ReadTx, Tx
+
+# Built once: of a statement that is made anew each time, the making costs more than its run.
+_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_NOW: BindParameter[datetime] = bindparam("now", type_=Instant)
+_BY_IDS = select(HoldRow.__table__).where(HoldRow.id.in_(_IDS))
+_OVERDUE_ON = (
+    select(
+        SeatClaimRow.flight_id,
+        SeatClaimRow.seat,
+        SeatClaimRow.hold_id,
+        HoldRow.status,
+        HoldRow.expires_at,
+    )
+    .join(HoldRow, HoldRow.id == SeatClaimRow.hold_id)
+    .where(
+        SeatClaimRow.flight_id.in_(_IDS),
+        HoldRow.status == HoldStatus.HELD,
+        HoldRow.expires_at <= _NOW,
+    )
+)
+_NEW_HOLDS, _NEW_CLAIMS = insert(HoldRow), insert(SeatClaimRow)
 
 
 async def by_ids(tx: ReadTx, ids: Collection[str]) -> dict[str, HoldRecord]:
     """The holds that exist among these."""
     if not ids:
         return {}
-    rows = await tx.rows(select(HoldRow.__table__).where(HoldRow.id.in_(ids)))
-    return {row.id: _record(row) for row in rows}
+    return {row.id: _record(row) for row in await tx.rows(_BY_IDS, {"ids": list(ids)})}
 
 
-async def claims_on(tx: ReadTx, flight_ids: Collection[str]) -> dict[str, dict[str, Claim]]:
-    """Every taken seat of these flights, each flight with an entry even when all is free."""
-    claims: dict[str, dict[str, Claim]] = {flight_id: {} for flight_id in flight_ids}
-    if not flight_ids:
-        return claims
-    rows = await tx.rows(
-        select(
-            SeatClaimRow.flight_id,
-            SeatClaimRow.seat,
-            SeatClaimRow.hold_id,
-            HoldRow.status,
-            HoldRow.expires_at,
-        )
-        .join(HoldRow, HoldRow.id == SeatClaimRow.hold_id)
-        .where(SeatClaimRow.flight_id.in_(flight_ids))
-    )
-    for row in rows:
-        claims[row.flight_id][row.seat] = Claim(row.hold_id, HoldStatus(row.status), row.expires_at)
-    return claims
-
-
-async def seats_taken(
+async def overdue_on(
     tx: ReadTx, flight_ids: Collection[str], now: datetime
-) -> Mapping[str, Mapping[Cabin, int]]:
-    """How many seats are taken on these flights, by cabin; not those whose hold's time is up."""
-    rows = await tx.rows(
-        select(SeatClaimRow.flight_id, SeatClaimRow.cabin, func.count().label("seats"))
-        .join(HoldRow, HoldRow.id == SeatClaimRow.hold_id)
-        .where(
-            SeatClaimRow.flight_id.in_(flight_ids),
-            or_(HoldRow.status == HoldStatus.CONFIRMED, HoldRow.expires_at > now),
-        )
-        .group_by(SeatClaimRow.flight_id, SeatClaimRow.cabin)
-    )
-    taken: defaultdict[str, dict[Cabin, int]] = defaultdict(dict)
-    for row in rows:
-        taken[row.flight_id][Cabin(row.cabin)] = row.seats
-    return taken
+) -> list[tuple[str, str, Claim]]:
+    """The claims on these flights of holds whose time is up, each with its flight and its seat."""
+    if not flight_ids:
+        return []
+    rows = await tx.rows(_OVERDUE_ON, {"ids": list(flight_ids), "now": now})
+    return [(row.flight_id, row.seat, _claim(row)) for row in rows]
 
 
 async def due(tx: ReadTx, now: datetime, limit: int) -> list[str]:
@@ -86,8 +77,8 @@ async def carry_out(tx: Tx, ledger: Ledger) -> None:
         # Fenced by the hold's id: it can never free a seat that has been sold again since.
         await tx.run(delete(SeatClaimRow).where(SeatClaimRow.hold_id.in_(ledger.freed)))
     holds = list(ledger.inserts.values())
-    await tx.run(insert(HoldRow), [_values(hold, ledger.now) for hold in holds])
-    await tx.run(insert(SeatClaimRow), sorted(_claims(holds), key=_seat_key))
+    await tx.run(_NEW_HOLDS, [_values(hold, ledger.now) for hold in holds])
+    await tx.run(_NEW_CLAIMS, sorted(_claims(holds), key=_seat_key))
 
 
 async def _move(tx: Tx, moves: Iterable[Move], now: datetime) -> None:
@@ -120,6 +111,10 @@ def _claims(holds: Iterable[HoldRecord]) -> Iterable[dict[str, Any]]:
 def _seat_key(claim: Mapping[str, Any]) -> tuple[str, str]:
     # One order for everybody: two transactions after the same seats do not dead-lock.
     return claim["flight_id"], claim["seat"]
+
+
+def _claim(row: Row[Any]) -> Claim:
+    return Claim(row.hold_id, HoldStatus(row.status), row.expires_at)
 
 
 def _record(row: Row[Any]) -> HoldRecord:

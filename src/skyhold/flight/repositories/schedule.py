@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, case, insert, literal, select, tuple_, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import (
+    BindParameter,
+    Executable,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from skyhold.contracts.holds import Cabin
 from skyhold.flight.models.flight import Airport, Flight, FlightStatus, Position
@@ -17,24 +31,37 @@ from skyhold.flight.models.tables import (
     AirlineRow,
     AirportRow,
     FlightRow,
+    SeatClaimRow,
     fare_column,
 )
 from skyhold.kernel.columns import Instant, Key
 from skyhold.kernel.db import ReadTx, Tx
 from skyhold.kernel.money import Money
 
-_ORIGIN = aliased(AirportRow)
-_DESTINATION = aliased(AirportRow)
+from .reference import Reference
+
+# A route on one date, which is local where it departs: origin, destination, date.
+Day = tuple[str, str, date]
+
+_IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
+_BY_IDS = select(FlightRow.__table__).where(FlightRow.id.in_(_IDS))
+_CLAIMED = select(
+    FlightRow.id,
+    FlightRow.ver,
+    select(func.aggregate_strings(SeatClaimRow.seat, " "))
+    .where(SeatClaimRow.flight_id == FlightRow.id)
+    .scalar_subquery()
+    .label("numbers"),
+).where(FlightRow.id.in_(_IDS))
 
 
 async def airports_matching(tx: ReadTx, folded: str, limit: int) -> list[Airport]:
     """Airports whose code, city or name holds these folded words; exact codes first."""
     found = AirportRow.folded.contains(folded, autoescape=True)
-    rank = case(
-        (AirportRow.code == folded.upper(), 0),
-        (AirportRow.folded.contains(f"|{folded}", autoescape=True), 1),
-        else_=2,
-    )
+    ranks = [(AirportRow.folded.contains(f"|{folded}", autoescape=True), 1)]
+    if folded.isascii():  # MariaDB will not compare a code with any other letters
+        ranks.insert(0, (AirportRow.code == folded.upper(), 0))
+    rank = case(*ranks, else_=2)
     rows = await tx.rows(
         select(AirportRow.__table__).where(found).order_by(rank, AirportRow.code).limit(limit)
     )
@@ -50,12 +77,6 @@ async def airports_after(tx: ReadTx, code: str, limit: int) -> list[Airport]:
         .limit(limit)
     )
     return [_airport(row) for row in rows]
-
-
-async def airports(tx: ReadTx, codes: Collection[str]) -> dict[str, Airport]:
-    """The airports that exist among these codes."""
-    rows = await tx.rows(select(AirportRow.__table__).where(AirportRow.code.in_(codes)))
-    return {row.code: _airport(row) for row in rows}
 
 
 async def time_zones(tx: ReadTx) -> dict[str, str]:
@@ -75,26 +96,96 @@ async def aircraft(tx: ReadTx) -> dict[str, tuple[str, Layout]]:
     return {row.code: (row.name, Layout.from_json(row.layout)) for row in rows}
 
 
-async def flights(tx: ReadTx, ids: Collection[str]) -> dict[str, Flight]:
+async def flights(tx: ReadTx, known: Reference, ids: Collection[str]) -> dict[str, Flight]:
     """The flights that exist among these ids."""
     if not ids:
         return {}
-    rows = await tx.rows(_flights().where(FlightRow.id.in_(ids)))
-    return {row.id: _flight(row) for row in rows}
+    rows = await tx.rows(_BY_IDS, {"ids": list(ids)})
+    return {flight.id: flight for flight in await _flights(tx, known, rows)}
+
+
+async def with_claims(
+    tx: ReadTx, known: Reference, ids: Collection[str]
+) -> tuple[dict[str, Flight], dict[str, list[str]]]:
+    """The flights that exist among these ids, and of each the seats that are claimed.
+
+    A flight comes as one row, however many seats are claimed, and as a short one when it is known.
+    """
+    if not ids:
+        return {}, {}
+    rows = await tx.rows(_CLAIMED, {"ids": list(ids)})
+    new = [row.id for row in rows if known.recall(row.id, row.ver) is None]
+    read = await flights(tx, known, new)
+    found = {row.id: known.recall(row.id, row.ver) or read[row.id] for row in rows}
+    known.remember(read.values())
+    return found, {row.id: row.numbers.split() if row.numbers else [] for row in rows}
+
+
+async def days(
+    tx: ReadTx, known: Reference, wanted: Collection[Day], from_instant: datetime, limit: int
+) -> dict[Day, list[Flight]]:
+    """Scheduled flights of whole days, each by departure; of no day if they are over the limit."""
+    if not wanted:
+        return {}
+    values: dict[str, Any] = {"from_instant": from_instant, "rows_max": limit + 1}
+    for number, (origin, destination, on) in enumerate(wanted):
+        values |= {f"from{number}": origin, f"to{number}": destination, f"on{number}": on}
+    rows = await tx.rows(_of_days(len(wanted)), values)
+    if len(rows) > limit:
+        return {}
+    new = [row.id for row in rows if known.recall(row.id, row.ver) is None]
+    read = await flights(tx, known, new)
+    found: dict[Day, list[Flight]] = {day: [] for day in wanted}
+    for row in rows:
+        day = (row.origin, row.destination, row.departs_on)
+        found[day].append(known.recall(row.id, row.ver) or read[row.id])
+    known.remember(read.values())
+    return found
+
+
+@lru_cache(maxsize=100)
+def _of_days(count: int) -> Executable:
+    """Which flights there are on so many days: their ids and versions."""
+    any_of_them = or_(
+        *(
+            and_(
+                FlightRow.origin == bindparam(f"from{number}"),
+                FlightRow.destination == bindparam(f"to{number}"),
+                FlightRow.departs_on == bindparam(f"on{number}"),
+            )
+            for number in range(count)
+        )
+    )
+    return (
+        select(
+            FlightRow.id,
+            FlightRow.ver,
+            FlightRow.origin,
+            FlightRow.destination,
+            FlightRow.departs_on,
+        )
+        .where(
+            any_of_them,
+            FlightRow.departing_at > bindparam("from_instant"),
+            FlightRow.status == FlightStatus.SCHEDULED,
+        )
+        .order_by(FlightRow.departing_at, FlightRow.id)
+        .limit(bindparam("rows_max"))
+    )
 
 
 async def departures(
     tx: ReadTx,
+    known: Reference,
+    day: Day,
     *,
-    origin: str,
-    destination: str,
-    on: date,
     from_instant: datetime,
     after: Position | None,
     limit: int,
 ) -> list[Flight]:
-    """Scheduled flights of a route on one local date, by departure."""
-    found = _flights().where(
+    """Scheduled flights of a day, by departure, from some place on."""
+    origin, destination, on = day
+    found = select(FlightRow.__table__).where(
         FlightRow.origin == origin,
         FlightRow.destination == destination,
         FlightRow.departs_on == on,
@@ -106,8 +197,8 @@ async def departures(
             tuple_(FlightRow.departing_at, FlightRow.id)
             > tuple_(literal(after.departing_at, Instant), literal(after.flight_id, Key))
         )
-    rows = await tx.rows(found.order_by(FlightRow.departing_at, FlightRow.id).limit(limit))
-    return [_flight(row) for row in rows]
+    by_departure = found.order_by(FlightRow.departing_at, FlightRow.id)
+    return await _flights(tx, known, await tx.rows(by_departure.limit(limit)))
 
 
 async def rows_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -152,37 +243,26 @@ async def add_aircraft(tx: Tx, rows: Iterable[Mapping[str, Any]]) -> None:
     await tx.run(insert(AircraftRow), [row for row in rows if row["code"] not in known])
 
 
-def _flights() -> Select[Any]:
-    return (
-        select(
-            FlightRow.__table__,
-            AirlineRow.name.label("airline_name"),
-            _ORIGIN.time_zone.label("origin_zone"),
-            _DESTINATION.time_zone.label("destination_zone"),
-            AircraftRow.layout.label("layout"),
-        )
-        .join(AirlineRow, AirlineRow.code == FlightRow.airline)
-        .join(_ORIGIN, _ORIGIN.code == FlightRow.origin)
-        .join(_DESTINATION, _DESTINATION.code == FlightRow.destination)
-        .join(AircraftRow, AircraftRow.code == FlightRow.aircraft)
-    )
+async def _flights(tx: ReadTx, known: Reference, rows: Sequence[Row[Any]]) -> list[Flight]:
+    await known.learn(tx, rows)
+    return [_flight(row, known) for row in rows]
 
 
-def _flight(row: Row[Any]) -> Flight:
+def _flight(row: Row[Any], known: Reference) -> Flight:
     return Flight(
         id=row.id,
         airline=row.airline,
-        airline_name=row.airline_name,
+        airline_name=known.airlines[row.airline],
         number=row.number,
         origin=row.origin,
         destination=row.destination,
-        origin_zone=row.origin_zone,
-        destination_zone=row.destination_zone,
+        origin_zone=known.zones[row.origin],
+        destination_zone=known.zones[row.destination],
         departing_at=row.departing_at,
         arriving_at=row.arriving_at,
         aircraft=row.aircraft,
         aircraft_name=row.aircraft_name,
-        layout=Layout.from_json(row.layout),
+        layout=known.layouts[row.aircraft],
         status=FlightStatus(row.status),
         fares={
             cabin: Money(fare, row.currency)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from skyhold.contracts.holds import Cabin, HoldStatus
-from skyhold.flight.models.flight import Airport, Availability, Flight, FlightStatus
-from skyhold.flight.models.holds import Claim
-from skyhold.flight.models.layout import CabinLayout, Seat
+from skyhold.contracts.holds import Cabin
+from skyhold.flight.models.flight import Airport, Availability, FlightStatus
+from skyhold.flight.models.layout import CabinLayout, Layout, Seat
 from skyhold.kernel.money import WireMoney
-from skyhold.kernel.types import Matching
+from skyhold.kernel.types import WRITTEN_OUT, Matching
 
 AirportCode = Annotated[
     str,
-    BeforeValidator(lambda code: code.upper() if isinstance(code, str) else code),
+    BeforeValidator(
+        lambda code: code.upper() if isinstance(code, str) and code.isascii() else code
+    ),
     Field(examples=["JFK"]),
     Matching(r"[A-Z]{3}", says="must be the IATA code of an airport, such as JFK"),
 ]
@@ -40,15 +41,6 @@ AircraftName = Annotated[
 NUMBER_MAX = 9_999
 
 
-def _written_out(value: object) -> object:
-    """Not the seconds since 1970, which pydantic would take too."""
-    if isinstance(value, (int, float)) or (isinstance(value, str) and "-" not in value[1:]):
-        msg = "should look like 2026-12-01 or 2026-12-01T05:15"
-        raise ValueError(msg)
-    return value
-
-
-WrittenOut = BeforeValidator(_written_out)
 YEARS = range(2000, 2100)
 
 
@@ -175,15 +167,14 @@ class SeatMapOut(BaseModel):
     cabins: list[SeatMapCabinOut]
 
     @classmethod
-    def of(cls, flight: Flight, claims: Mapping[str, Claim], now: datetime) -> SeatMapOut:
-        """The public form of a layout and the claims on it."""
+    def all_free(cls, flight_id: str, layout: Layout, sold: Collection[Cabin]) -> SeatMapOut:
+        """The public form of a layout of which these cabins are sold, and nothing yet."""
 
         def seat_out(seat: Seat) -> SeatOut:
-            claim = claims.get(seat.number)
-            sold = seat.cabin in flight.fares and not seat.blocked
+            free = seat.cabin in sold and not seat.blocked
             return SeatOut(
                 seat=seat.number,
-                status=_seat_status(claim, now) if sold else SeatStatus.BLOCKED,
+                status=SeatStatus.AVAILABLE if free else SeatStatus.BLOCKED,
                 characteristics=seat.characteristics,  # type: ignore[arg-type]
             )
 
@@ -199,7 +190,7 @@ class SeatMapOut(BaseModel):
                 ],
             )
 
-        return cls(flight_id=flight.id, cabins=[cabin_out(cabin) for cabin in flight.layout.cabins])
+        return cls(flight_id=flight_id, cabins=[cabin_out(cabin) for cabin in layout.cabins])
 
 
 class _In(BaseModel):
@@ -220,8 +211,8 @@ class NewFlight(_In):
     number: int = Field(ge=1, le=NUMBER_MAX, strict=True)
     origin: AirportCode
     destination: AirportCode
-    departing_at: Annotated[datetime, WrittenOut] = Field(examples=["2026-12-01T05:15"])
-    arriving_at: Annotated[datetime, WrittenOut] = Field(examples=["2026-12-01T08:19"])
+    departing_at: Annotated[datetime, WRITTEN_OUT] = Field(examples=["2026-12-01T05:15"])
+    arriving_at: Annotated[datetime, WRITTEN_OUT] = Field(examples=["2026-12-01T08:19"])
     aircraft: AircraftCode
     aircraft_name: AircraftName | None = None
     fares: dict[Cabin, WireMoney] = Field(min_length=1)
@@ -233,8 +224,8 @@ class FlightChange(_In):
     """What may change of a flight: its times, its fares, or that it is cancelled."""
 
     status: Literal["cancelled"] | None = None
-    departing_at: Annotated[datetime | None, WrittenOut] = None
-    arriving_at: Annotated[datetime | None, WrittenOut] = None
+    departing_at: Annotated[datetime | None, WRITTEN_OUT] = None
+    arriving_at: Annotated[datetime | None, WRITTEN_OUT] = None
     fares: dict[Cabin, WireMoney] | None = Field(None, min_length=1)
 
     @field_validator("departing_at", "arriving_at")
@@ -247,9 +238,3 @@ def iso_duration(duration: timedelta) -> str:
     """ISO 8601: four hours and four minutes are PT4H4M."""
     hours, minutes = divmod(int(duration.total_seconds()) // 60, 60)
     return "PT" + (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes or not hours else "")
-
-
-def _seat_status(claim: Claim | None, now: datetime) -> SeatStatus:
-    if claim is None or claim.is_over(now):
-        return SeatStatus.AVAILABLE
-    return SeatStatus.HELD if claim.status is HoldStatus.HELD else SeatStatus.OCCUPIED

@@ -1,17 +1,17 @@
-"""From query strings and bodies to what the schedule is asked, and back to pages."""
+"""From query strings and bodies to what the schedule is asked."""
 
 from __future__ import annotations
 
 from datetime import date
 
 from skyhold.contracts.holds import Cabin
-from skyhold.flight.models.flight import Availability, Position
+from skyhold.flight.models.flight import Position
 from skyhold.flight.services.departures import Change, Departure
-from skyhold.flight.services.schedule import Search
+from skyhold.flight.services.searching import Search
 from skyhold.kernel.errors import FieldError, Unprocessable
-from skyhold.kernel.http.pages import Page, from_instant_cursor, to_instant_cursor
+from skyhold.kernel.http.pages import from_instant_cursor
 
-from .flights import YEARS, FlightChange, FlightOut, NewFlight
+from .flights import YEARS, FlightChange, NewFlight
 
 
 def search_of(
@@ -26,14 +26,8 @@ def search_of(
     """What the query asks for. Raises Unprocessable for a date far off, InvalidCursor."""
     if on.year not in YEARS:
         raise Unprocessable(errors=(FieldError("date", "is too far away"),))
-    position = Position(*from_instant_cursor(after)) if after else None
+    position = Position(*from_instant_cursor(after)) if after is not None else None
     return Search(origin, destination, on, passengers, cabin, limit, position)
-
-
-def to_page(found: list[Availability], more: Position | None) -> Page[FlightOut]:
-    """One page of search results."""
-    cursor = None if more is None else to_instant_cursor(more.departing_at, more.flight_id)
-    return Page(data=[FlightOut.of(offer) for offer in found], next=cursor)
 
 
 def to_departure(body: NewFlight) -> Departure:

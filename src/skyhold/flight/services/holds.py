@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from skyhold.contracts.holds import HoldStatus, HoldWanted
+from structlog.contextvars import bound_contextvars
+
+from skyhold.contracts.holds import (
+    ConfirmCommand,
+    HoldCommand,
+    HoldStatus,
+    HoldWanted,
+    ReleaseCommand,
+    WireCommand,
+)
 from skyhold.flight import metrics
 from skyhold.flight.errors import HoldNotFound
 from skyhold.flight.models.allocation import Ledger
 from skyhold.flight.models.holds import (
+    SOMEBODYS,
     Command,
     Confirm,
     Decision,
@@ -21,9 +30,11 @@ from skyhold.flight.models.holds import (
     Release,
 )
 from skyhold.flight.repositories import holds, schedule
+from skyhold.flight.repositories.reference import Reference
 from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Duplicate, LostRace, Tx
+from skyhold.kernel.errors import Problem
 from skyhold.kernel.failpoints import reach
 from skyhold.kernel.ids import digest
 from skyhold.kernel.logging import get_logger
@@ -35,9 +46,17 @@ class Holds:
     """Seats for a while, for good, or given back: PROTOCOL §2's table, call by call."""
 
     def __init__(
-        self, db: Database, clock: Clock, *, batch_max: int, waiting_max: int, sweep_max: int
+        self,
+        db: Database,
+        known: Reference,
+        clock: Clock,
+        *,
+        batch_max: int,
+        waiting_max: int,
+        sweep_max: int,
     ) -> None:
         self._db = db
+        self._reference = known
         self._clock = clock
         self._sweep_max = sweep_max
         self._commands: Batcher[Command, Decision] = Batcher(
@@ -55,17 +74,14 @@ class Holds:
         then nothing is held. HoldEnded when this id is spent, HoldRequestDiffers when it was used
         for another request.
         """
-        # How long the seats were asked for is not part of what was asked for.
-        asked = digest(wanted.model_dump(mode="json", exclude={"ttl_s"}))
-        decision = await self._commands.submit(PutHold(hold_id, client_id, wanted, asked))
-        if decision.created:
-            log.info("hold.held", hold_id=hold_id, seats=_seats(decision.hold))
+        decision = await self._commands.submit(_put(hold_id, client_id, wanted))
+        _note_put(decision)
         return decision
 
     async def confirm(self, hold_id: str, client_id: str) -> HoldRecord:
         """Make the hold final. Raises HoldNotFound, or HoldEnded when it has ended."""
         decision = await self._commands.submit(Confirm(hold_id, client_id))
-        log.info("hold.confirmed", hold_id=hold_id)
+        _note_confirmed(decision)
         return decision.hold
 
     async def release(self, hold_id: str, client_id: str, *, cancel: bool) -> HoldRecord:
@@ -74,8 +90,19 @@ class Holds:
         An unknown id gets a tombstone, so that a PUT which is still on its way finds it ended.
         """
         decision = await self._commands.submit(Release(hold_id, client_id, cancel))
-        log.info("hold.ended", hold_id=hold_id, status=decision.hold.status)
+        _note_ended(decision)
         return decision.hold
+
+    async def carry_out(
+        self, client_id: str, commands: Sequence[WireCommand]
+    ) -> list[Decision | Exception]:
+        """Many of the above at once, in this order; each is decided or refused by itself."""
+        asked = [_command(command, client_id) for command in commands]
+        outcomes = await self._commands.submit_all(asked)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            with bound_contextvars(request_id=command.request_id):
+                _note(command, outcome)
+        return outcomes
 
     async def get(self, hold_id: str, client_id: str) -> HoldRecord:
         """The hold as it stands. Raises HoldNotFound, also for another service's hold."""
@@ -93,10 +120,9 @@ class Holds:
         if not due:
             return 0
         # Through the batcher, which tries them one by one when one of them fails the others.
-        commands = (self._commands.submit(Expire(hold_id)) for hold_id in due)
-        ended = await asyncio.gather(*commands, return_exceptions=True)
+        ended = await self._commands.submit_all([Expire(hold_id) for hold_id in due])
         for hold_id, outcome in zip(due, ended, strict=True):
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 log.error("hold.not_expired", hold_id=hold_id, error=repr(outcome))
         expired = sum(
             isinstance(outcome, Decision) and outcome.hold.status is HoldStatus.EXPIRED
@@ -134,22 +160,65 @@ class Holds:
             if isinstance(command, PutHold)
             for segment in command.wanted.segments
         }
-        claims = await holds.claims_on(tx, wanted)
-        overdue = {
-            claim.hold_id
-            for taken in claims.values()
-            for claim in taken.values()
-            if claim.is_over(now)
-        }
-        known = await holds.by_ids(tx, overdue | {command.hold_id for command in commands})
+        flights, claimed = await schedule.with_claims(tx, self._reference, wanted)
+        # Whose a seat is, matters only of holds whose time is up.
+        claims = {id_: dict.fromkeys(claimed.get(id_, ()), SOMEBODYS) for id_ in wanted}
+        asked = {command.hold_id for command in commands}
+        for flight_id, seat, claim in await holds.overdue_on(tx, wanted, now):
+            claims[flight_id][seat] = claim
+            asked.add(claim.hold_id)
+        known = await holds.by_ids(tx, asked)
         confirmed = {
             segment.flight_id
             for command in commands
             if isinstance(command, Confirm) and command.hold_id in known
             for segment in known[command.hold_id].segments
         }
-        flights = await schedule.flights(tx, wanted | confirmed)
+        flights |= await schedule.flights(tx, self._reference, confirmed - flights.keys())
         return Ledger(now=now, holds=known, flights=flights, claims=claims)
+
+
+def _command(command: WireCommand, client_id: str) -> Command:
+    match command:
+        case HoldCommand():
+            return _put(command.hold_id, client_id, command.wanted)
+        case ConfirmCommand():
+            return Confirm(command.hold_id, client_id)
+        case ReleaseCommand():
+            return Release(command.hold_id, client_id, command.cancel)
+
+
+def _put(hold_id: str, client_id: str, wanted: HoldWanted) -> PutHold:
+    # How long the seats were asked for is not part of what was asked for.
+    asked = digest(wanted.model_dump(mode="json", exclude={"ttl_s"}))
+    return PutHold(hold_id, client_id, wanted, asked)
+
+
+def _note(command: WireCommand, outcome: Decision | Exception) -> None:
+    match command, outcome:
+        case HoldCommand(), Decision():
+            _note_put(outcome)
+        case ConfirmCommand(), Decision():
+            _note_confirmed(outcome)
+        case ReleaseCommand(), Decision():
+            _note_ended(outcome)
+        case _, Problem():
+            pass
+        case _, error:
+            log.error("hold.failed", hold_id=command.hold_id, error=repr(error))
+
+
+def _note_put(decision: Decision) -> None:
+    if decision.created:
+        log.info("hold.held", hold_id=decision.hold.id, seats=_seats(decision.hold))
+
+
+def _note_confirmed(decision: Decision) -> None:
+    log.info("hold.confirmed", hold_id=decision.hold.id)
+
+
+def _note_ended(decision: Decision) -> None:
+    log.info("hold.ended", hold_id=decision.hold.id, status=decision.hold.status)
 
 
 def _seats(hold: HoldRecord) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skyhold.contracts.holds import Cabin
+from skyhold.contracts.holds import FLIGHT_ID
 from skyhold.flight.errors import (
     FlightCancelled,
     FlightDeparted,
@@ -16,47 +15,50 @@ from skyhold.flight.errors import (
     FlightNotFound,
     UnknownAircraft,
     UnknownAirline,
-    UnknownAirport,
 )
-from skyhold.flight.models.flight import (
-    Airport,
-    Availability,
-    Flight,
-    FlightStatus,
-    Position,
-)
-from skyhold.flight.models.holds import Claim
-from skyhold.flight.repositories import holds, schedule
+from skyhold.flight.models.flight import Airport, Availability, Flight, FlightStatus
+from skyhold.flight.repositories import schedule, seats
+from skyhold.flight.repositories.reference import Reference
+from skyhold.flight.repositories.seats import Taken
+from skyhold.kernel.batcher import PATIENCE_S, Batcher
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.db import Database, Duplicate, LostRace, ReadTx, Tx
 from skyhold.kernel.logging import get_logger
 
 from .departures import Change, Departure, changed_values, new_row
 from .news import News
+from .searching import Found, Search, answer, availability, unknown_airport
 
 log = get_logger(__name__)
 
+_WRITTEN_AS_ID = re.compile(FLIGHT_ID.pattern, re.ASCII)
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What a traveller looks for. `on` is the date at the airport of departure."""
 
-    origin: str
-    destination: str
-    on: date
-    party: int
-    cabin: Cabin | None
-    limit: int
-    after: Position | None
+# Of searches, or of seat maps, that wait together so many are looked up at once.
+TOGETHER_MAX = 32
+
+Map = tuple[Flight, Taken]
 
 
 class Schedule:
     """Answers travellers' questions about flights and carries out what staff decide."""
 
-    def __init__(self, db: Database, clock: Clock, news: News) -> None:
+    def __init__(self, db: Database, known: Reference, clock: Clock, news: News) -> None:
         self._db = db
+        self._reference = known
         self._clock = clock
         self._news = news
+        self._searches: Batcher[Search, Found] = Batcher(
+            self._search, name="searches", batch_max=TOGETHER_MAX, patience_s=PATIENCE_S
+        )
+        self._maps: Batcher[str, Map] = Batcher(
+            self._draw, name="seat_maps", batch_max=TOGETHER_MAX, patience_s=PATIENCE_S
+        )
+
+    async def close(self) -> None:
+        """Let everybody who waits have an answer."""
+        await self._searches.close()
+        await self._maps.close()
 
     async def airports(self, query: str, *, after: str, limit: int) -> list[Airport]:
         """Airports by code, city or name, the best match first; all by code without a query."""
@@ -65,53 +67,32 @@ class Schedule:
                 return await schedule.airports_matching(tx, fold(query), limit)
             return await schedule.airports_after(tx, after, limit)
 
-    async def search(self, search: Search) -> tuple[list[Availability], Position | None]:
+    async def search(self, search: Search) -> Found:
         """Flights with room for the whole party in one cabin, by departure, and where to go on.
 
         Raises UnknownAirport. Flights that have left or are cancelled are not offered.
         """
-        found: list[Availability] = []
-        after = search.after
-        async with self._db.read() as tx:
-            await self._check_airports(tx, search.origin, search.destination)
-            while True:
-                flights = await schedule.departures(
-                    tx,
-                    origin=search.origin,
-                    destination=search.destination,
-                    on=search.on,
-                    from_instant=self._clock.now(),
-                    after=after,
-                    limit=search.limit + 1,
-                )
-                for offer in await self._availability(tx, flights):
-                    if offer.seats_for(search.party, search.cabin):
-                        found.append(offer)
-                    if len(found) > search.limit:
-                        page = found[: search.limit]
-                        return page, _position(page[-1].flight)
-                if len(flights) <= search.limit:
-                    return found, None
-                after = _position(flights[-1])
+        return await self._searches.submit(search)
 
     async def flight(self, flight_id: str) -> Availability:
         """One flight and what is free on it. Raises FlightNotFound."""
         async with self._db.read() as tx:
             flight = await self._known(tx, flight_id)
-            return (await self._availability(tx, [flight]))[0]
+            return (await availability(tx, [flight], self._clock.now()))[0]
 
-    async def seat_map(self, flight_id: str) -> tuple[Flight, Mapping[str, Claim], datetime]:
-        """A flight, its taken seats, and the instant this was so. Raises FlightNotFound."""
-        async with self._db.read() as tx:
-            flight = await self._known(tx, flight_id)
-            claims = await holds.claims_on(tx, [flight_id])
-        return flight, claims[flight_id], self._clock.now()
+    async def seat_map(self, flight_id: str) -> Map:
+        """A flight, and its seats that are taken at this moment. Raises FlightNotFound."""
+        _check_id(flight_id)
+        return await self._maps.submit(flight_id)
 
     async def add(self, departure: Departure) -> Availability:
         """Add a flight. Raises FlightExists, or a 422 problem that says what does not fit."""
 
         async def add(tx: Tx) -> None:
-            airports = await self._check_airports(tx, departure.origin, departure.destination)
+            ends = (departure.origin, departure.destination)
+            await self._reference.learn_airports(tx, ends)
+            if unknown := unknown_airport(self._reference, *ends):
+                raise unknown
             if departure.airline not in await schedule.airlines(tx):
                 raise UnknownAirline
             aircraft = await schedule.aircraft(tx)
@@ -120,7 +101,7 @@ class Schedule:
             name, layout = aircraft[departure.aircraft]
             row = new_row(
                 departure,
-                zones={code: airport.time_zone for code, airport in airports.items()},
+                zones=self._reference.zones,
                 aircraft_name=name,
                 cabins=layout.by_cabin.keys(),
             )
@@ -166,32 +147,37 @@ class Schedule:
         async with self._db.read() as tx:
             return (await schedule.rows_by_id(tx, [row["id"]])).get(row["id"]) == row
 
-    @staticmethod
-    async def _known(tx: ReadTx, flight_id: str) -> Flight:
-        flight = (await schedule.flights(tx, [flight_id])).get(flight_id)
+    async def _search(self, searches: Sequence[Search]) -> Sequence[Found | Exception]:
+        different = list(dict.fromkeys(searches))
+        async with self._db.read() as tx:
+            answers = await answer(tx, self._reference, different, self._clock.now())
+        found = dict(zip(different, answers, strict=True))
+        return [found[search] for search in searches]
+
+    async def _draw(self, flight_ids: Sequence[str]) -> Sequence[Map | Exception]:
+        async with self._db.read() as tx:
+            flights = await schedule.flights(tx, self._reference, set(flight_ids))
+            taken = await seats.taken(tx, flights, self._clock.now())
+        return [
+            (flights[flight_id], taken[flight_id]) if flight_id in flights else FlightNotFound()
+            for flight_id in flight_ids
+        ]
+
+    async def _known(self, tx: ReadTx, flight_id: str) -> Flight:
+        _check_id(flight_id)
+        flight = (await schedule.flights(tx, self._reference, [flight_id])).get(flight_id)
         if flight is None:
             raise FlightNotFound
         return flight
 
-    async def _availability(self, tx: ReadTx, flights: list[Flight]) -> list[Availability]:
-        ids = [flight.id for flight in flights]
-        taken = await holds.seats_taken(tx, ids, self._clock.now())
-        return [Availability.of(flight, taken.get(flight.id, {})) for flight in flights]
 
-    @staticmethod
-    async def _check_airports(tx: ReadTx, origin: str, destination: str) -> dict[str, Airport]:
-        known = await schedule.airports(tx, [origin, destination])
-        for code in (origin, destination):
-            if code not in known:
-                raise UnknownAirport(f"There is no airport with the code {code}.")
-        return known
+def _check_id(flight_id: str) -> None:
+    # What is not written as an id is none; and PostgreSQL would choke on a NUL in it.
+    if not _WRITTEN_AS_ID.fullmatch(flight_id):
+        raise FlightNotFound
 
 
 def fold(text: str) -> str:
     """Lower case without accents, for searching: "Zürich " and "zurich" fold to the same."""
     plain = unicodedata.normalize("NFKD", text)
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())
-
-
-def _position(flight: Flight) -> Position:
-    return Position(flight.departing_at, flight.id)

@@ -48,6 +48,7 @@ def pooled(
     isolation: str,
     connect_args: Mapping[str, Any],
     doubt: Doubt,
+    **more: Any,  # noqa: ANN401 - what create_async_engine takes
 ) -> AsyncEngine:
     """An engine with at most `size` connections; one that is waited for too long is not had."""
     engine = create_async_engine(
@@ -59,6 +60,7 @@ def pooled(
         isolation_level=isolation,
         connect_args=dict(connect_args),
         hide_parameters=True,  # they are people's data, and errors go to the log
+        **more,
     )
     _ask_in_doubt(engine, doubt)
     return engine

@@ -1,10 +1,17 @@
-"""The cookie that carries a browser's access token."""
+"""The cookies that carry a browser's tokens."""
 
 from __future__ import annotations
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from .identity import COOKIE, SECURE_COOKIE
+
+# Not __Host-: that prefix wants the path to be /, and this one is shown at few addresses only.
+REFRESH_COOKIE = "skyhold_refresh"
+SECURE_REFRESH_COOKIE = "__Secure-skyhold_refresh"
+REFRESH_PATH = "/api/v1/users"
+# With one of these a request acts for somebody.
+CREDENTIAL_COOKIES = frozenset({COOKIE, SECURE_COOKIE, REFRESH_COOKIE, SECURE_REFRESH_COOKIE})
 
 
 def set_access_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
@@ -20,9 +27,35 @@ def set_access_cookie(response: Response, token: str, *, max_age_s: int, secure:
     )
 
 
-def clear_access_cookie(response: Response) -> None:
-    """Make the browser forget it, under either name."""
+def set_refresh_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
+    """HttpOnly and SameSite=Strict, shown to the addresses of users only."""
+    response.set_cookie(
+        SECURE_REFRESH_COOKIE if secure else REFRESH_COOKIE,
+        token,
+        max_age=max_age_s,
+        path=REFRESH_PATH,
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def clear_cookies(response: Response) -> None:
+    """Make the browser forget both, under either name."""
     for name in (SECURE_COOKIE, COOKIE):
         response.delete_cookie(
             name, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="lax"
         )
+    for name in (SECURE_REFRESH_COOKIE, REFRESH_COOKIE):
+        response.delete_cookie(
+            name,
+            path=REFRESH_PATH,
+            secure=name == SECURE_REFRESH_COOKIE,
+            httponly=True,
+            samesite="strict",
+        )
+
+
+async def refresh_cookie(request: Request) -> str | None:
+    """A dependency: the refresh token that a browser brings along."""
+    return request.cookies.get(SECURE_REFRESH_COOKIE) or request.cookies.get(REFRESH_COOKIE)

@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, the access log, the body limit, deadlines, the last resort."""
+"""The outermost layer: request ids, the access log, headers, deadlines, the last resort."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
 
 from skyhold.kernel import deadline, tracing
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.ids import UUID, new_id
-from skyhold.kernel.logging import get_logger
+from skyhold.kernel.logging import bound, get_logger
 from skyhold.kernel.metrics import UNMATCHED, Requests
 
 from . import draining, problems
+from .doorkeeper import Edge, guarded
+from .security_headers import SecurityHeaders
 
 log = get_logger(__name__)
 
@@ -46,6 +45,7 @@ class Gateway:
     anybody else that is not heeded: who may cut work off anywhere could leave holds behind, and
     make us believe that others do not answer. Anything that makes no sense is ignored.
 
+    What `edge` does not let in is refused here, for every route alike; see the doorkeeper.
     `is_service` says of a bearer token whether a service shows it.
     """
 
@@ -54,12 +54,12 @@ class Gateway:
         app: ASGIApp,
         *,
         service: str,
-        body_bytes_max: int,
+        edge: Edge,
         is_service: Callable[[str], bool] | None = None,
     ) -> None:
-        self.app = app
+        self.app = guarded(app, edge, is_service)
         self.service = service
-        self.body_bytes_max = body_bytes_max
+        self._security = SecurityHeaders(secure=edge.secure)
         self._is_service = is_service
         self._requests = Requests(service)
 
@@ -68,7 +68,7 @@ class Gateway:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self.body_bytes_max)
+        exchange = _Exchange(scope, receive, send, self._security)
         if exchange.is_quiet:
             await self._serve(exchange)
         elif tracing.is_on():
@@ -84,17 +84,16 @@ class Gateway:
         finally:
             self._requests.in_flight.dec()
             self._requests.answered(
-                exchange.scope["method"], exchange.route, exchange.status, exchange.seconds
+                exchange.method, exchange.route, exchange.status, exchange.seconds
             )
 
     async def _serve(self, exchange: _Exchange) -> None:
         known = _known_of(exchange)
-        with bound_contextvars(request_id=exchange.request_id, service=self.service, **known):
+        with bound(request_id=exchange.request_id, service=self.service, **known):
             try:
                 await self._in_time(exchange)
             except Exception:
-                scope = exchange.scope
-                log.exception("http.failed", method=scope["method"], path=scope["path"])
+                log.exception("http.failed", method=exchange.method, path=exchange.scope["path"])
             finally:
                 exchange.log_access()
 
@@ -124,7 +123,7 @@ class Gateway:
 
     @contextmanager
     def _traced(self, exchange: _Exchange) -> Iterator[None]:
-        method = exchange.scope["method"]
+        method = exchange.method
         with (
             tracing.continue_from(exchange.said(b"traceparent")),
             tracing.span(method, "server", service=self.service) as span,
@@ -146,12 +145,15 @@ class Gateway:
 class _Exchange:
     """One request and its answer, watched as they pass."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body_bytes_max: int) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, security: SecurityHeaders
+    ) -> None:
         self.scope = scope
-        self._receive = receive
+        self.method = scope["method"]
+        self.receive = receive
         self._send = send
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._body_bytes_left = body_bytes_max
+        self._security = security
         self._started_at = time.perf_counter()
         self.is_quiet = scope["path"] in QUIET_PATHS
         self.request_id = _request_id(self)
@@ -173,23 +175,17 @@ class _Exchange:
     def seconds(self) -> float:
         return time.perf_counter() - self._started_at
 
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._body_bytes_left -= len(message.get("body", b""))
-        if self._body_bytes_left < 0:
-            raise HTTPException(413, "The body is larger than this service accepts.")
-        return message
-
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self.limit is not None and not self.limit.expired():
                 self.limit.reschedule(None)  # an answer that has begun is not cut off
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self.request_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            if draining.STATE.on:
-                headers["Connection"] = "close"  # the next request had better go elsewhere
+            headers = list(message.get("headers", ()))
+            headers += self._security.missing(headers)
+            headers.append((b"x-request-id", self.request_id.encode()))
+            if draining.STATE.on:  # the next request had better go elsewhere
+                headers.append((b"connection", b"close"))
+            message["headers"] = headers
         await self._send(message)
 
     def log_access(self) -> None:
@@ -197,7 +193,7 @@ class _Exchange:
             return
         log.info(
             "http.request",
-            method=self.scope["method"],
+            method=self.method,
             path=self.scope["path"],
             status=self.status,
             ms=round(self.seconds * 1000, 1),

@@ -12,6 +12,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 
 from skyhold.kernel.errors import FieldError, Unprocessable
+from skyhold.kernel.types import PLAIN_NUMBER
 
 Item = TypeVar("Item")
 
@@ -19,7 +20,9 @@ PAGE_MAX = 100
 PAGE_DEFAULT = 20
 CURSOR_MAX = 512
 
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many to answer at most")]
+Limit = Annotated[
+    int, Query(ge=1, le=PAGE_MAX, description="How many to answer at most"), PLAIN_NUMBER
+]
 After = Annotated[
     str | None, Query(max_length=CURSOR_MAX, description="`next` of the page before this one")
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,8 @@ from skyhold.kernel.errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
+
+from .methods import methods_at
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MAX = 20
@@ -48,13 +51,21 @@ class ProblemBody(BaseModel):
     errors: list[ProblemField] | None = None
 
 
+class Refused(HTTPException):
+    """A problem that is found where the framework lets only its own errors through."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status)
+        self.problem = problem
+
+
 class UnknownProblem(NotFound):
     """There is no problem with that code."""
 
     code = "unknown_problem"
 
 
-_JSON = re.compile(r"application/(?:[\w.-]+\+)?json\b", re.IGNORECASE)
+_JSON = re.compile(r"application/json\b", re.IGNORECASE)
 # Where the validator's own words help nobody.
 _SAID = {
     "date_from_datetime_parsing": "must be a date, such as 2026-12-01",
@@ -65,17 +76,36 @@ _SAID = {
 
 
 def documented(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route that can answer with these problems, for the API's document."""
+    """The `responses=` of a route that can answer with these problems, for the API's document.
+
+    For each status it says which codes there are, and what they mean.
+    """
     by_status: dict[int | str, list[type[Problem]]] = {}
-    for kind in kinds:
+    for kind in dict.fromkeys(kinds):
         by_status.setdefault(kind.status, []).append(kind)
+    return {status: _documented(found) for status, found in by_status.items()}
+
+
+def _documented(kinds: list[type[Problem]]) -> dict[str, Any]:
+    status = kinds[0].status
+    codes = {"status": {"const": status}, "code": {"enum": [kind.code for kind in kinds]}}
+    schema = {"allOf": [{"$ref": "#/components/schemas/ProblemBody"}, {"properties": codes}]}
+    examples = {
+        kind.code: {"value": _body(status, kind.code, kind.default_detail())} for kind in kinds
+    }
     return {
-        status: {
-            "model": ProblemBody,
-            "description": " · ".join(f"`{kind.code}`: {kind.default_detail()}" for kind in found),
-            "content": {MEDIA_TYPE: {}},
-        }
-        for status, found in by_status.items()
+        "description": " · ".join(f"`{kind.code}`: {kind.default_detail()}" for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+    }
+
+
+def _body(status: int, code: str, detail: str) -> dict[str, Any]:
+    return {
+        "type": f"/problems/{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
     }
 
 
@@ -88,14 +118,7 @@ def answer(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """The HTTP answer for a problem."""
-    body: dict[str, Any] = {
-        "type": f"/problems/{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "instance": get_contextvars().get("request_id"),
-    }
+    body = _body(status, code, detail) | {"instance": get_contextvars().get("request_id")}
     if errors:
         body["errors"] = [
             {"field": error.field, "message": error.message} for error in errors[:ERRORS_MAX]
@@ -103,9 +126,14 @@ def answer(
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def answer_for(problem: Problem) -> JSONResponse:
-    """The HTTP answer of one of our own problems."""
-    headers: dict[str, str] = {}
+def body_of(problem: Problem) -> dict[str, Any]:
+    """A problem inside another answer: what its own would say, but for the request's id."""
+    return _body(problem.status, problem.code, problem.detail)
+
+
+def answer_for(problem: Problem, more: Mapping[str, str] | None = None) -> JSONResponse:
+    """The HTTP answer of one of our own problems, with `more` headers than its own."""
+    headers = dict(more or {})
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
     if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -127,9 +155,13 @@ def install(app: FastAPI) -> None:
         return answer_for(_unreadable_or_invalid(request, error))
 
     @app.exception_handler(HTTPException)
-    async def _framework(_: Request, error: HTTPException) -> JSONResponse:
+    async def _framework(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error, Refused):
+            return answer_for(error.problem)
         kind = _FRAMEWORK.get(error.status_code, BadRequest)
         headers = dict(error.headers or {})
+        if kind is MethodNotAllowed:
+            headers["Allow"] = ", ".join(methods_at(app, request.scope["path"]))
         return answer(kind.status, kind.code, kind.default_detail(), headers=headers)
 
     @app.exception_handler(Exception)
@@ -144,12 +176,16 @@ def _catalogue() -> APIRouter:
     router = APIRouter(tags=["problems"])
 
     @router.get("/problems", summary="Every problem this API answers with")
-    async def problems() -> dict[str, Any]:
+    async def list_problems() -> dict[str, Any]:
         kinds = Problem.catalogue()
         return {"data": [_explained(kinds[code]) for code in sorted(kinds)], "next": None}
 
-    @router.get("/problems/{code}", summary="What a problem's code means")
-    async def problem(code: str) -> dict[str, Any]:
+    @router.get(
+        "/problems/{code}",
+        summary="What a problem's code means",
+        responses=documented(UnknownProblem),
+    )
+    async def get_problem(code: str) -> dict[str, Any]:
         kind = Problem.catalogue().get(code)
         if kind is None:
             raise UnknownProblem

@@ -97,13 +97,15 @@ class Bus(Protocol):
 
 
 class MemoryBus:
-    """Hands every event to the handlers inside this process, one after the other.
+    """Hands every event to the handlers inside this process.
 
-    A handler that fails keeps the event unpublished, so it comes again, to all of them.
+    Those of one subject one after the other; of different ones several at once, so that handlers
+    can do together what waits for the same database. A handler that fails keeps the event
+    unpublished, so it comes again, to all of them.
     """
 
     connected = True
-    lanes = 1  # what happens in one process happens in one order
+    lanes = 32
 
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[Subscription, Handler]] = {}

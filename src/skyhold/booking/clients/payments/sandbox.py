@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 from skyhold.kernel.client import Reply, ServiceClient, Unknown
 from skyhold.kernel.money import Money
-from skyhold.sandbox.ledger import Payment, State
+from skyhold.sandbox.ledger import Payment
+from skyhold.sandbox.moves import State
 
 from .port import Answer, Charge, Entry, NextAction, ProviderState
 
@@ -62,7 +63,12 @@ class SandboxProvider:
 
     async def authorise(self, charge: Charge) -> Answer:
         """Reserve the amount, as the token says."""
-        return _answer(await self._books.authorise(charge.id, charge.amount, charge.token))
+        payment = await self._books.authorise(charge.id, charge.amount, charge.token)
+        # What was cancelled before it arrived has no amount; anything else has the one asked for.
+        if payment.amount != charge.amount and payment.state is not State.CANCELLED:
+            msg = "the provider told of another amount"
+            raise Unknown(msg)
+        return _answer(payment)
 
     async def capture(self, charge: Charge) -> Answer:
         """Collect the reserved amount."""
@@ -171,11 +177,14 @@ def _payment(reply: Reply, id: str) -> Payment:
 
 def _read(told: Any) -> Payment:  # noqa: ANN401 - whatever the other side sent
     try:
-        action = told["next_action"]
+        action, minor = told["next_action"], told["amount_minor"]
+        if type(minor) is not int or minor < 0:
+            msg = "an amount that is none"
+            raise Unknown(msg)
         return Payment(
             id=told["id"],
             state=State(told["state"]),
-            amount=Money(int(told["amount_minor"]), str(told["currency"])),
+            amount=Money(minor, str(told["currency"])),
             created_at=datetime.fromisoformat(told["created_at"]),
             challenge=None if action is None else str(action["url"]),
         )

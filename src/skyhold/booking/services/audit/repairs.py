@@ -17,7 +17,8 @@ from skyhold.booking.metrics import RefundOutcome
 from skyhold.booking.models.booking import BookingStatus
 from skyhold.booking.models.facts import UNDER_WAY, BookingFacts, PaymentFacts
 from skyhold.booking.models.payment import PaymentStatus
-from skyhold.booking.repositories import audit, bookings, payments
+from skyhold.booking.repositories import audit, booking_log, bookings, payments
+from skyhold.booking.services.notes import money_due
 from skyhold.booking.services.wake import Waker
 from skyhold.contracts.holds import HoldStatus, HoldWanted, SegmentWanted
 from skyhold.kernel.client import Unknown
@@ -225,6 +226,8 @@ class Repairer:
             if not await audit.touch(tx, booking):
                 msg = "the booking has moved meanwhile; audit again"
                 raise _Refused(msg)
+            due = money_due(booking.id, booking.status, payment.id, new, now)
+            await booking_log.add(tx, due)
             return True
 
         return await self.reader.db.transact(move)
