@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from skyhold.booking.jobs import drive
 from skyhold.booking.settings import BookingSettings
 from skyhold.booking.wiring import HISTORY as BOOKING_HISTORY
 from skyhold.booking.wiring import open_database as open_booking_database
@@ -34,6 +35,12 @@ def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def patient_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round of the driver sees its steps end on a busy machine, too; unless a test wants it short."""
+    monkeypatch.setattr(drive, "ROUND_S", 5)
 
 
 @pytest.fixture(scope="session")
