@@ -20,6 +20,7 @@ from skyhold.booking.wiring import BookingService
 from skyhold.flight import app as flight_app
 from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import FlightService
+from skyhold.front import with_pages
 from skyhold.kernel import tracing
 from skyhold.kernel.client import PyreqwestTransport, Transport
 from skyhold.kernel.clock import Clock
@@ -71,4 +72,5 @@ def create_app(services: Services) -> ASGIApp:
     app.state.flight = flights
     # Sessions are the booking service's, and holds are called by it with tokens for the other one.
     app.state.doors = FrontDoors(bookings.people, flights.service_tokens)
-    return Gateway(app, service="skyhold", edge=Edge.of(bookings.settings))
+    api = Gateway(app, service="skyhold", edge=Edge.of(bookings.settings))
+    return with_pages(api, bookings, flights=None)

@@ -35,6 +35,12 @@ def flights_of(
     return Flights(client)
 
 
+def flights_api_of(settings: BookingSettings) -> Transport:
+    """The flight service's public API, for the pages."""
+    address = settings.flight_service or FLIGHT_SERVICE_DEFAULT
+    return PyreqwestTransport(address, timeout_s=settings.flight_deadline_s)
+
+
 def mailer_of(settings: BookingSettings) -> Mailer:
     """An SMTP server, or else a folder."""
     if settings.smtp_host is None:

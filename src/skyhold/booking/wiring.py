@@ -73,6 +73,7 @@ class BookingService:
     """Everything the booking service is made of."""
 
     settings: BookingSettings
+    clock: Clock
     db: Database
     membership: Membership
     staffing: Staffing
@@ -203,6 +204,7 @@ def wire(
     relay = Relay(db, outbox, bus, clock, settings.relay_batch_max, lease)
     return BookingService(
         settings=settings,
+        clock=clock,
         db=db,
         membership=membership,
         booker=_booker(settings, db, flights, chronicle, clock, background),

@@ -14,6 +14,7 @@ import typer
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
+from skyhold import front
 from skyhold.booking import wiring as booking_wiring
 from skyhold.booking.app import create_app as create_booking_app
 from skyhold.booking.settings import BookingSettings
@@ -48,7 +49,8 @@ def _booking() -> ASGIApp:
     settings = BookingSettings()
     logging.configure(settings.log_level)
     tracing.configure("skyhold-booking")
-    app = create_booking_app(booking_wiring.wire(settings), jobs=_with_jobs())
+    service = booking_wiring.wire(settings)
+    app = front.apart(create_booking_app(service, jobs=_with_jobs()), service)
     return LameDuck(app, wait_s=settings.lame_duck_s)
 
 

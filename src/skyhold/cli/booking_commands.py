@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import typer
 from rich.console import Console
 
-from skyhold import booking
+from skyhold import booking, front
 from skyhold.booking.app import create_app, create_worker
 from skyhold.booking.settings import BookingSettings
 from skyhold.flight.settings import FlightSettings
@@ -139,5 +139,6 @@ def serve_service(
         asgi.tell_children(jobs=jobs, port=port)
         listen_together("skyhold.cli.asgi:booking", host, port, settings, workers=workers)
         return
-    app = LameDuck(create_app(service, jobs=jobs), wait_s=settings.lame_duck_s)
+    app = front.apart(create_app(service, jobs=jobs), service)
+    app = LameDuck(app, wait_s=settings.lame_duck_s)
     listen(app, host, port, settings, name="skyhold-booking")

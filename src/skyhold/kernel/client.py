@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json, to_json
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.middleware.asgi import ASGITestMiddleware
+from pyreqwest.request import Request
 from starlette.types import ASGIApp
 from structlog.contextvars import get_contextvars
 
@@ -34,6 +35,8 @@ PAUSE_FIRST_S = 0.05
 CLIENT_ERRORS = range(400, 500)
 SERVER_ERRORS = range(500, 600)
 REPLY_BYTES_MAX = 1_048_576
+
+ScopeUpdate = Callable[[dict[str, Any], Request], Awaitable[None]]
 
 
 class Unknown(Exception):
@@ -79,9 +82,19 @@ class Transport(Protocol):
 
 
 class PyreqwestTransport:
-    """HTTP/1.1 over pooled connections, or straight into an ASGI app of this process."""
+    """HTTP/1.1 over pooled connections, or straight into an ASGI app of this process.
 
-    def __init__(self, base_url: str, *, timeout_s: float, app: ASGIApp | None = None) -> None:
+    `scope_update` may change what that app sees of a request.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float,
+        app: ASGIApp | None = None,
+        scope_update: ScopeUpdate | None = None,
+    ) -> None:
         self._timeout_s = timeout_s
         builder = (
             ClientBuilder()
@@ -94,7 +107,8 @@ class PyreqwestTransport:
         if app is not None:
             # The name says Test; it is the library's in-process transport, and all we need of one.
             deadline = timedelta(seconds=timeout_s)
-            builder = builder.with_middleware(ASGITestMiddleware(app, timeout=deadline))
+            inside = ASGITestMiddleware(app, timeout=deadline, scope_update=scope_update)
+            builder = builder.with_middleware(inside)
         self._client: Client = builder.build()
 
     async def send(

@@ -25,6 +25,8 @@ class CheckedBody:
     All of the body is here, and right, before the last piece is handed on.
     """
 
+    _wanted: str | None = None
+
     def __init__(self, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> None:
         self._headers = headers
         self._receive = receive
@@ -52,11 +54,14 @@ class CheckedBody:
 
     def _check_kind(self) -> None:
         kind = self._headers.get(b"content-type", b"")
-        if kind != b"application/json" and not _JSON.fullmatch(kind):
-            raise Refused(UnsupportedMediaType())
+        if not self._is_right_kind(kind):
+            raise Refused(UnsupportedMediaType(self._wanted))
         # What is packed is never unpacked, so it cannot become large.
         if self._headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Refused(UnsupportedMediaType("Send the body without a Content-Encoding."))
+
+    def _is_right_kind(self, kind: bytes) -> bool:
+        return kind == b"application/json" or _JSON.fullmatch(kind) is not None
 
     def _check_whole(self) -> None:
         pieces, self._pieces = self._pieces, []
@@ -64,3 +69,15 @@ class CheckedBody:
             strict_json.check(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         except strict_json.NotJson as error:
             raise Refused(BadRequest(f"The body is not valid JSON: {error}.")) from None
+
+
+class CheckedForm(CheckedBody):
+    """The `receive` of a page: its bodies are what a browser makes of a form, and nothing else."""
+
+    _wanted = "Send a form, as application/x-www-form-urlencoded."
+
+    def _is_right_kind(self, kind: bytes) -> bool:
+        return kind.partition(b";")[0].strip().lower() == b"application/x-www-form-urlencoded"
+
+    def _check_whole(self) -> None:
+        self._pieces = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import Request, Response
+from fastapi import Request
+from starlette.responses import Response
 
 from .identity import COOKIE, SECURE_COOKIE
 
@@ -10,8 +11,21 @@ from .identity import COOKIE, SECURE_COOKIE
 REFRESH_COOKIE = "skyhold_refresh"
 SECURE_REFRESH_COOKIE = "__Secure-skyhold_refresh"
 REFRESH_PATH = "/api/v1/users"
+# The pages keep theirs apart: whichever page is opened first after ten minutes has to be shown it,
+# also one that a link in a letter leads to.
+PAGES_COOKIE = "skyhold_session"
+SECURE_PAGES_COOKIE = "__Host-skyhold_session"
 # With one of these a request acts for somebody.
-CREDENTIAL_COOKIES = frozenset({COOKIE, SECURE_COOKIE, REFRESH_COOKIE, SECURE_REFRESH_COOKIE})
+CREDENTIAL_COOKIES = frozenset(
+    {
+        COOKIE,
+        SECURE_COOKIE,
+        REFRESH_COOKIE,
+        SECURE_REFRESH_COOKIE,
+        PAGES_COOKIE,
+        SECURE_PAGES_COOKIE,
+    }
+)
 
 
 def set_access_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
@@ -40,11 +54,24 @@ def set_refresh_cookie(response: Response, token: str, *, max_age_s: int, secure
     )
 
 
+def set_pages_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
+    """The refresh token of a session that began on a page; HttpOnly and SameSite=Lax."""
+    response.set_cookie(
+        SECURE_PAGES_COOKIE if secure else PAGES_COOKIE,
+        token,
+        max_age=max_age_s,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
 def clear_cookies(response: Response) -> None:
-    """Make the browser forget both, under either name."""
-    for name in (SECURE_COOKIE, COOKIE):
+    """Make the browser forget all, under either name."""
+    for name in (SECURE_COOKIE, COOKIE, SECURE_PAGES_COOKIE, PAGES_COOKIE):
         response.delete_cookie(
-            name, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="lax"
+            name, path="/", secure=name.startswith("__Host-"), httponly=True, samesite="lax"
         )
     for name in (SECURE_REFRESH_COOKIE, REFRESH_COOKIE):
         response.delete_cookie(

@@ -19,7 +19,7 @@ from skyhold.kernel.quotas import OFF
 from skyhold.kernel.settings import KernelSettings
 
 from . import heads, problems
-from .bodies import CheckedBody
+from .bodies import CheckedBody, CheckedForm
 from .cors import Cors
 from .csrf import CrossSiteRequest, Guard
 from .rates import RateLimited, Rates
@@ -27,7 +27,10 @@ from .rates import RateLimited, Rates
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """How far a request may go. `secure` where browsers come over https only."""
+    """How far a request may go. `secure` where browsers come over https only.
+
+    With `forms` the bodies are those of a browser's forms, otherwise JSON.
+    """
 
     body_bytes_max: int
     header_bytes_max: int = 16_384
@@ -35,9 +38,10 @@ class Edge:
     secure: bool = False
     per_address: str = OFF
     per_user: str = OFF
+    forms: bool = False
 
     @classmethod
-    def of(cls, settings: KernelSettings) -> Edge:
+    def of(cls, settings: KernelSettings, *, forms: bool = False) -> Edge:
         """As the settings say."""
         return cls(
             body_bytes_max=settings.body_bytes_max,
@@ -46,6 +50,7 @@ class Edge:
             secure=settings.cookie_secure,
             per_address=settings.requests_per_address,
             per_user=settings.requests_per_user,
+            forms=forms,
         )
 
 
@@ -84,7 +89,8 @@ class Doorkeeper:
         if problem is not None:
             await problems.answer_for(problem)(scope, receive, send)
             return
-        body = CheckedBody(headers, receive, self._edge.body_bytes_max)
+        checked = CheckedForm if self._edge.forms else CheckedBody
+        body = checked(headers, receive, self._edge.body_bytes_max)
         if scope["method"] == "HEAD":
             await self._as_get(scope, body, send)
         else:

@@ -1,0 +1,1 @@
+"""One module for each subject; each says in ROUTES which addresses are its own."""

@@ -1,0 +1,46 @@
+"""Pay for a booking."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from skyhold.web.api import Away, Refused
+from skyhold.web.forms import Form
+from skyhold.web.visit import Handler, Visit, signed_in
+
+from .bookings import show_booking
+
+NOT_FOUND = 404
+
+
+@signed_in
+async def pay(visit: Visit) -> Response:
+    """Pay with the token that was picked; whatever comes of it is on the booking's page."""
+    form = await visit.form()
+    booking_id = visit.part("booking_id")
+    token = _token(form)
+    try:
+        payment = await visit.api.post(
+            "/api/v1/bookings/payments",
+            {"booking_id": booking_id, "payment_token": token},
+            key=form.text("key") or None,
+        )
+    except Away:
+        # It may have been taken all the same: the page says how it stands, and asks again.
+        return visit.go(f"/bookings/{booking_id}", "settling")
+    except Refused as error:
+        if error.status == NOT_FOUND:
+            raise
+        booking = await visit.api.get(f"/api/v1/bookings/{booking_id}")
+        return await show_booking(visit, booking, error.status, problem=error.detail, token=token)
+    notice = "paid" if payment["status"] == "captured" else "settling"
+    return visit.go(f"/bookings/{booking_id}", notice)
+
+
+def _token(form: Form) -> str:
+    return form.text("other_token") or form.text("token")
+
+
+ROUTES: list[tuple[str, str, Handler]] = [
+    ("/bookings/{booking_id}/pay", "POST", pay),
+]

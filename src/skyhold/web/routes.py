@@ -1,0 +1,13 @@
+"""Which pages there are."""
+
+from __future__ import annotations
+
+from .pages import account, bookings, paying, search
+from .visit import Handler
+
+PAGES: list[tuple[str, str, Handler]] = [
+    *search.ROUTES,
+    *account.ROUTES,
+    *bookings.ROUTES,
+    *paying.ROUTES,
+]
