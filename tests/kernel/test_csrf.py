@@ -6,7 +6,9 @@ import pytest
 
 from skyhold.kernel.http.cookies import (
     CREDENTIAL_COOKIES,
+    PAGES_COOKIE,
     REFRESH_COOKIE,
+    SECURE_PAGES_COOKIE,
     SECURE_REFRESH_COOKIE,
 )
 from skyhold.kernel.http.identity import COOKIE, SECURE_COOKIE
@@ -128,5 +130,6 @@ async def test_where_cookies_are_secure_a_page_over_plain_http_is_a_stranger(
 
 
 def test_the_cookies_are_those_that_are_set():
-    assert {COOKIE, SECURE_COOKIE, REFRESH_COOKIE, SECURE_REFRESH_COOKIE} == CREDENTIAL_COOKIES
+    of_the_api = {COOKIE, SECURE_COOKIE, REFRESH_COOKIE, SECURE_REFRESH_COOKIE}
+    assert of_the_api | {PAGES_COOKIE, SECURE_PAGES_COOKIE} == CREDENTIAL_COOKIES
     assert f"__Secure-{REFRESH_COOKIE}" == SECURE_REFRESH_COOKIE

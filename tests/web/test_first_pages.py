@@ -41,6 +41,13 @@ async def test_a_search_by_city_shows_what_flies_in_local_times(system, reader, 
     assert f"/book?flight={flight}&cabin=economy&passengers=1" in page.link(f"flight={flight}")
 
 
+async def test_a_search_can_be_changed_from_its_results(reader):
+    page = await reader.open("/flights?origin=JFK&destination=LAX&date=2027-01-01&passengers=3")
+    page = await reader.open(page.link("/?origin"))
+    form = dict(page.form("/flights").fields)
+    assert form | {"origin": "JFK", "date": "2027-01-01", "passengers": "3"} == form
+
+
 async def test_a_city_with_several_airports_asks_which(reader):
     page = await reader.open("/flights?origin=New York&destination=LAX&date=2027-01-01")
     assert page.status == 422

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -40,9 +40,11 @@ class Wish:
 
 
 async def home(visit: Visit) -> Response:
-    """The form, for tomorrow."""
-    tomorrow = visit.site.clock.now().date() + timedelta(days=1)
-    return visit.show("home.html", wish=Wish(date=str(tomorrow)), problems={}, choices={})
+    """The form: as the address fills it in, or for tomorrow."""
+    wish = Wish.of(visit)
+    if not wish.date:
+        wish = replace(wish, date=str(visit.site.clock.now().date() + timedelta(days=1)))
+    return visit.show("home.html", wish=wish, problems={}, choices={})
 
 
 async def flights(visit: Visit) -> Response:
