@@ -39,7 +39,7 @@ def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def patient_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A round of the driver sees its steps end on a busy machine, too; unless a test wants it short."""
+    """A round of the driver sees its steps end on a slow disk, too; a test may want it shorter."""
     monkeypatch.setattr(drive, "ROUND_S", 5)
 
 

@@ -37,7 +37,7 @@ class BookingSettings(KernelSettings):
         "`booking serve` looks at http://localhost:3000",
     )
     pages: bool = Field(
-        True, description="Pages for browsers beside the API; off for an API by itself"
+        default=True, description="Pages for browsers beside the API; off for an API by itself"
     )
     flight_timeout_s: float = Field(2.0, gt=0, description="One call to the flight service")
     flight_deadline_s: float = Field(5.0, gt=0, description="A call with all its repeats")
