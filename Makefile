@@ -34,7 +34,7 @@ measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-memory bench-instructions check audit sbom format docs lock clean
+.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-pages bench-memory bench-instructions check audit sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ bench-size: $(tools) ## the same with millions of flights and bookings: DB=maria
 
 bench-instructions: $(tools) ## how many instructions the pure hot functions take (needs valgrind)
 	@PYTHONPATH=tests:. $(bin)/python -m bench.instructions
+
+bench-pages: $(tools) ## what the pages cost and weigh: DB=mariadb
+	@$(measure) --pages --rounds 3 $(ARGS)
 
 bench-memory: $(tools) ## does memory grow under load? MINUTES=60 DB=mariadb
 	@$(measure) --memory $(MINUTES) --startup $(ARGS)

@@ -17,6 +17,7 @@ from .floors import start_bare
 from .machine import server_version
 from .memory import measure_memory, show_memory
 from .operations import BY_NAME, OPERATIONS
+from .pages import measure_pages, show_pages
 from .results import LATEST_FILE, described, latest_of, save, shown
 from .rounds import Bench, run_rounds
 from .servers import NAMES
@@ -36,7 +37,7 @@ def main() -> int:
     console = Console(highlight=False)
     console.width = max(console.width, WIDE)
     given = _options()
-    if given.size or given.memory or given.startup:
+    if given.size or given.memory or given.startup or given.pages:
         _measure_else(given, console)
         return 0
     databases = {name: _measure(name, given, console) for name in given.db or NAMES}
@@ -64,6 +65,8 @@ def _measure_else(given: argparse.Namespace, console: Console) -> None:
             show_startup(console, measure_startup(bench.system))
         if given.memory:
             show_memory(console, measure_memory(bench, given.memory))
+        if given.pages:
+            show_pages(console, measure_pages(bench, given.rounds))
         if given.size:
             server = server_version(bench.system)
             wanted = sizes(given.sizes)
@@ -97,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", default=SIZES, help="FLIGHTS:BOOKINGS,…, the smallest first")
     parser.add_argument("--memory", type=float, metavar="MINUTES", help="memory over time")
     parser.add_argument("--startup", action="store_true", help="how long it takes to start")
+    parser.add_argument("--pages", action="store_true", help="what the pages cost and weigh")
     return parser.parse_args()
 
 

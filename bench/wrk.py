@@ -46,9 +46,18 @@ class Load:
 
 
 def run_wrk(
-    url: str, script: str, seconds: float, *, world: Path, connections: int = CONNECTIONS
+    url: str,
+    script: str,
+    seconds: float,
+    *,
+    world: Path,
+    connections: int = CONNECTIONS,
+    told: Mapping[str, str] | None = None,
 ) -> Load:
-    """Run one script against this server for so long. `world` is the Lua file it reads."""
+    """Run one script against this server for so long. `world` is the Lua file it reads.
+
+    `told` is what else it finds in its environment.
+    """
     command = [
         program("wrk", "wrk"),
         "--threads=1",
@@ -58,9 +67,9 @@ def run_wrk(
         f"--script={LUA / script}.lua",
         url,
     ]
-    told = {"BENCH_LUA": str(LUA), "BENCH_WORLD": str(world)}
+    known = {"BENCH_LUA": str(LUA), "BENCH_WORLD": str(world), **(told or {})}
     done = subprocess.run(
-        command, env=plain_environment() | told, capture_output=True, text=True, check=False
+        command, env=plain_environment() | known, capture_output=True, text=True, check=False
     )
     return parse(done.stdout + done.stderr)
 

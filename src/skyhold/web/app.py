@@ -25,7 +25,7 @@ from .routes import PAGES
 from .site import Site, TestToken, templates
 from .sorry import sorry
 from .static import Static
-from .visit import Handler, Visit
+from .visit import Handler, Visit, is_for_anybody
 
 # The first part of an address says whose it is; everything else is the API's.
 OURS = frozenset({"", "static", *(path.split("/")[1] for path, _, _ in PAGES)})
@@ -88,7 +88,8 @@ def _route(site: Site, path: str, method: str, handler: Handler) -> Route:
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = template
         visit = request.state.visit = Visit(request, site)
-        await visit.arrive()
+        if not is_for_anybody(handler):
+            await visit.arrive()
         return visit.keep(await handler(visit))
 
     return Route(path, endpoint, methods=[method])

@@ -120,6 +120,20 @@ class Visit:
         return new_id()
 
 
+_FOR_ANYBODY: set[Handler] = set()
+
+
+def for_anybody(handler: Handler) -> Handler:
+    """For what is the same whoever asks: nobody is looked up for it."""
+    _FOR_ANYBODY.add(handler)
+    return handler
+
+
+def is_for_anybody(handler: Handler) -> bool:
+    """Whether it does not matter who asks."""
+    return handler in _FOR_ANYBODY
+
+
 def signed_in(handler: Handler) -> Handler:
     """For those who are signed in; others do that first, and come back."""
 

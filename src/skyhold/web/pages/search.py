@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from skyhold.web.api import Refused
-from skyhold.web.visit import Handler, Visit
+from skyhold.web.visit import Handler, Visit, for_anybody
 
 PARTY_MAX = 9
 SUGGESTED_MAX = 8
@@ -61,6 +61,7 @@ async def flights(visit: Visit) -> Response:
     return visit.show("home.html", 422, wish=wish, problems=problems, choices=choices)
 
 
+@for_anybody
 async def airports(visit: Visit) -> Response:
     """For the form while one types: `[{"code", "name", "city", "country"}]`."""
     return JSONResponse(await _airports(visit, visit.query("q")))
