@@ -58,8 +58,8 @@ def cpu_of(pids: Mapping[str, int]) -> dict[str, float]:
     return {part: used(pid).cpu_s for part, pid in pids.items()}
 
 
-def wait_until_quiet(pids: Mapping[str, int]) -> None:
-    """Until what was asked of the system is done, also what it does afterwards."""
+def wait_until_quiet(pids: Mapping[str, int]) -> bool:
+    """Until what was asked of the system is done, also what it does afterwards; False if never."""
     give_up_at = time.monotonic() + QUIET_MAX_S
     before, looks = sum(cpu_of(pids).values()), 0
     while time.monotonic() < give_up_at and looks < QUIET_LOOKS:
@@ -67,3 +67,4 @@ def wait_until_quiet(pids: Mapping[str, int]) -> None:
         now = sum(cpu_of(pids).values())
         looks = looks + 1 if now - before < QUIET_SHARE * QUIET_LOOK_S else 0
         before = now
+    return looks >= QUIET_LOOKS

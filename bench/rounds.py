@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .floors import Bare, measure_bare, measure_raw
 from .numbers import Spread, ratios, total_ms
@@ -17,6 +18,7 @@ from .wrk import run_wrk
 
 WARM_UP_S = 2.0
 FLOOR_S = 2.0
+REST_MAX_S = 120.0
 # As many bookings, at least, are read by turns; how often it is tried to have so many.
 BOOKINGS_MIN, PAY_MAX = 200, 5
 
@@ -50,13 +52,24 @@ class Bench:
         url = self.system.booking if operation.service == "booking" else self.system.flight
         before = cpu_of(self.system.pids)
         load = run_wrk(url, operation.script, seconds, world=world)
-        wait_until_quiet(self.system.pids)
+        is_at_rest = self.rest()
         sample = sample_of(load, before, cpu_of(self.system.pids), operation.status)
+        if not is_at_rest:
+            sample = replace(sample, problem="the system did not come to rest")
         if operation.needs is Needs.FRESH:
             self.world.tidy()
         if sample.problem:
             self.say(f"{operation.name}: {sample.problem}")
         return sample
+
+    def rest(self) -> bool:
+        """Wait until all events are published and nothing is busy any more; False if that fails."""
+        give_up_at = time.monotonic() + REST_MAX_S
+        while time.monotonic() < give_up_at:
+            quiet = wait_until_quiet(self.system.pids)
+            if quiet and not self.system.database.unpublished():
+                return True
+        return False
 
     def _flights(self, operation: Operation) -> list[str]:
         if operation.needs is Needs.FRESH:
@@ -75,7 +88,10 @@ def run_rounds(bench: Bench, operations: Iterable[Operation], rounds: int) -> Sa
             floor = measure_bare(bench.bare, bench.world, FLOOR_S)
             samples.of[FLOOR].append(floor)
             samples.floors[operation.name].append(floor.cpu_ms[FLOOR])
-            samples.of[operation.name].append(bench.measure(operation, bench.seconds))
+            sample = bench.measure(operation, bench.seconds)
+            if floor.problem:
+                sample = replace(sample, problem=f"its floor: {floor.problem}")
+            samples.of[operation.name].append(sample)
         samples.of[RAW].append(measure_raw(bench.system.database, FLOOR_S))
     return samples
 

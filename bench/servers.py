@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.servers import DATABASES, KINDS, MariaDb, PostgreSql, ServerKind, answers, run_on
+from skyhold.booking.models.tables import OUTBOX as BOOKING_OUTBOX
+from skyhold.flight.models.tables import OUTBOX as FLIGHT_OUTBOX
 from support.system import free_port
 
+from .database import ask
 from .processes import Processes
 
 NAMES = ("mariadb", "postgresql", "sqlite")
@@ -50,6 +53,14 @@ class Database:
     pid: int | None
     booking_url: str
     flight_url: str
+
+    def unpublished(self) -> int:
+        """How many events are still to be told to others."""
+        outboxes = {BOOKING_OUTBOX.name: self.booking_url, FLIGHT_OUTBOX.name: self.flight_url}
+        return sum(
+            ask(url, f"SELECT COUNT(*) FROM {name} WHERE published_at IS NULL")[0][0]
+            for name, url in outboxes.items()
+        )
 
 
 def start_database(name: str, processes: Processes) -> Database:

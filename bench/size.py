@@ -52,6 +52,8 @@ def measure_sizes(bench: Bench, wanted: list[Size], rounds: int, server: str) ->
     for size in wanted:
         began_at = time.monotonic()
         bulk.grow(size.flights, size.bookings)
+        if not bench.rest():  # what was made before is paid for before
+            raise SystemExit(f"{size}: the system did not come to rest")
         bench.say(f"{size}: grown in {time.monotonic() - began_at:.0f} s")
         samples = run_rounds(bench, operations, rounds)
         told = described(samples, server)["operations"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from skyhold.flight.repositories import schedule
+from skyhold.flight.repositories.reference import Reference
 from skyhold.flight.schemas.flights import iso_duration
 from skyhold.kernel.http.pages import to_cursor
 from skyhold.kernel.ids import new_id
@@ -337,3 +339,25 @@ async def test_a_time_that_clocks_jump_over_is_refused(post_flight, end):
 )
 def test_a_duration_is_written_as_iso_8601_says(minutes, iso):
     assert iso_duration(timedelta(minutes=minutes)) == iso
+
+
+class Forgetful(Reference):
+    """Somebody else makes room among the flights it knows, whenever something is looked up."""
+
+    async def learn(self, tx, rows):
+        self.flights.clear()
+        await super().learn(tx, rows)
+
+
+async def test_what_is_forgotten_while_the_rest_is_read_is_found_all_the_same(inside, post_flight):
+    ids = [(await post_flight())["id"] for _ in range(2)]
+    known = Forgetful()
+    async with inside.flights.db.read() as tx:
+        known.remember((await schedule.flights(tx, known, ids[:1])).values())
+        found, _ = await schedule.with_claims(tx, known, ids)
+    assert set(found) == set(ids)
+    async with inside.flights.db.read() as tx:
+        known.flights = {ids[0]: found[ids[0]]}
+        day = ("JFK", "LAX", date(2090, 6, 1))
+        of_day = await schedule.days(tx, known, [day], inside.now(), 1_000)
+    assert set(ids) <= {flight.id for flight in of_day[day]}

@@ -187,6 +187,48 @@ async def test_who_goes_away_later_has_the_item_carried_out_and_disturbs_nobody(
     assert desk.batches == [["a", "b", "refused"], ["c"]]
 
 
+async def test_who_stops_waiting_for_the_end_ends_nobody_elses_waiting(batcher, desk):
+    desk.shut()
+    callers = send(batcher, "a", "b")
+    await settle()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(batcher.close(), 0.01)
+    desk.open()
+    assert await answers_of(*callers) == ["a served", "b served"]
+
+
+async def test_who_goes_away_from_a_full_queue_makes_room(batcher, desk):
+    desk.shut()
+    first = send(batcher, "a")
+    await settle()
+    callers = send(batcher, *"bcdefgh")
+    await settle()
+    with pytest.raises(Overloaded):
+        await batcher.submit("too many")
+    callers[2].cancel()
+    await settle()
+    more = send(batcher, "i")
+    await settle()
+    desk.open()
+    await answers_of(*first, *callers[:2], *callers[3:])
+    assert await answers_of(*more) == ["i served"]
+
+
+async def test_a_full_queue_is_not_gone_through_for_everybody_it_turns_away(batcher, desk):
+    desk.shut()
+    callers = send(batcher, "a")
+    await settle()
+    callers += send(batcher, *"bcdefgh")
+    await settle()
+    queue = batcher._waiting
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            await batcher.submit("too many")
+    assert batcher._waiting is queue
+    desk.open()
+    await answers_of(*callers)
+
+
 async def test_when_all_who_waited_have_gone_it_still_works_afterwards(batcher, desk):
     desk.shut()
     first = send(batcher, "a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from structlog.contextvars import get_contextvars
@@ -110,3 +111,71 @@ def test_facts_are_told_inside_and_then_those_from_before_again():
         assert inside == {"request_id": "inner", "service": "one", "booking_id": "b"}
         assert get_contextvars() == {"request_id": "outer", "service": "one"}
     assert not get_contextvars()
+
+
+CIRCLE = """
+from skyhold.kernel.logging import configure, get_logger
+
+class Odd:
+    def __repr__(self):
+        raise RuntimeError("not even that")
+
+configure("INFO")
+log = get_logger("a.module")
+circle = {"ms": float("nan")}
+circle["itself"] = circle
+log.info("circle", circle=circle)
+log.info("odd", it=Odd(), seat="12A")
+log.info("bound", ms=float("inf"))
+print("went on")
+"""
+
+
+def test_what_cannot_be_written_as_json_is_written_as_it_can_be():
+    done = subprocess.run(
+        [sys.executable, "-c", CIRCLE], capture_output=True, text=True, check=True
+    )
+    circle, odd, infinite = (
+        json.loads(line, parse_constant=pytest.fail) for line in done.stderr.splitlines()
+    )
+    assert (circle["event"], odd["event"], infinite["ms"]) == ("circle", "odd", "Infinity")
+    assert (odd["it"], odd["seat"]) == ("<Odd>", "12A")
+    assert done.stdout == "went on\n"
+
+
+FULL = """
+import asyncio
+from skyhold.kernel.jobs import Periodic
+from skyhold.kernel.logging import configure, get_logger
+
+configure("INFO")
+rounds = 0
+
+async def work():
+    global rounds
+    rounds += 1
+    raise LookupError("nothing to do")
+
+async def main():
+    get_logger("a.module").info("seat.held")
+    job = Periodic("drive", 0.001, work, round_max=1)
+    job.start()
+    while rounds < 4:
+        await asyncio.sleep(0.001)
+    await job.stop()
+
+asyncio.run(asyncio.wait_for(main(), 30))
+print("went on")
+"""
+
+
+def test_a_log_that_takes_no_more_lines_stops_nothing():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", FULL],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "went on\n"

@@ -91,3 +91,10 @@ def test_nothing_else_comes_out_of_it(raw):
     except NotJson:
         return
     json.loads(raw)
+
+
+def test_a_string_that_does_not_end_is_gone_through_once():
+    # By the square of its length this would be a quarter of an hour, and the test would hang.
+    body = b"[" + b"[]," * 65 + b'"' + b'\\"' * 300_000
+    with pytest.raises(NotJson):
+        check(body)

@@ -77,6 +77,7 @@ class Batcher(Generic[In, Out]):
         self._told = Batches(name)
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
+        self._gone = 0  # callers that went away since the queue was last gone through
 
     async def submit(self, item: In) -> Out:
         """Send one item with the next batch and wait for its own result.
@@ -107,6 +108,7 @@ class Batcher(Generic[In, Out]):
             self._told.refused.inc()
             raise Overloaded
         answer: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(self._has_gone)
         self._waiting.append((item, answer, tracing.current_traceparent()))
         self._told.waiting.set(len(self._waiting))
         if self._worker is None:
@@ -120,7 +122,8 @@ class Batcher(Generic[In, Out]):
         """Take no more items, and return when those that wait have their answers."""
         self._closed = True
         if self._worker is not None:
-            await self._worker
+            # Not awaited itself: who stops waiting for it must not stop it.
+            await asyncio.wait({self._worker})
         if self._slow:
             await asyncio.wait(self._slow)
 
@@ -170,9 +173,16 @@ class Batcher(Generic[In, Out]):
     def _is_full(self) -> bool:
         if len(self._waiting) < self._waiting_max:
             return False
-        # Callers that went away take their place along.
-        self._waiting = deque(pair for pair in self._waiting if not pair[1].done())
+        # Callers that went away take their place along: looked for when some did, or a full queue
+        # would be gone through for everybody who is turned away.
+        if not self._gone:
+            return True
+        self._waiting = deque(entry for entry in self._waiting if not entry[1].done())
+        self._gone = 0
         return len(self._waiting) >= self._waiting_max
+
+    def _has_gone(self, answer: asyncio.Future[Out]) -> None:
+        self._gone += answer.cancelled()
 
     def _next_batch(self) -> list[_Entry[In, Out]]:
         batch: list[_Entry[In, Out]] = []

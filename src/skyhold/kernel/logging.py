@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import IO, Any, BinaryIO, TextIO, cast
 
 import structlog
 from pydantic_core import to_json
@@ -38,13 +38,41 @@ def _redact(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:  # noqa: 
 
 def _json(event: dict[str, Any], default: Callable[[Any], Any]) -> bytes:
     try:
-        return to_json(event, fallback=default, ensure_ascii=True)
-    except ValueError:  # half a character, as a file's name may have, or bytes that are no text
-        return json.dumps(event, default=default).encode()
+        return to_json(event, fallback=default, ensure_ascii=True, inf_nan_mode="strings")
+    except Exception:  # noqa: BLE001 - half a character, a circle: whatever cannot be written
+        return json.dumps({str(key): _shown(value) for key, value in event.items()}).encode()
+
+
+def _shown(value: object) -> str:
+    try:
+        return value if isinstance(value, str) else repr(value)
+    except Exception:  # noqa: BLE001 - somebody else's __repr__
+        return f"<{type(value).__name__}>"
 
 
 def _json_text(event: dict[str, Any], default: Callable[[Any], Any]) -> str:
     return _json(event, default).decode()
+
+
+class Sink:
+    """A file for log lines. What it does not take is lost: nothing else fails because of that.
+
+    A full disk, or a collector that is gone, must not stop a payment or the job that expires
+    bookings.
+    """
+
+    def __init__(self, file: IO[Any]) -> None:
+        self._file = file
+
+    def write(self, line: Any) -> None:  # noqa: ANN401 - text or bytes, as the file has it
+        """Write it, if that can be done."""
+        with suppress(OSError, ValueError):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that can be done."""
+        with suppress(OSError, ValueError):
+            self._file.flush()
 
 
 def configure(level: str = "INFO") -> None:
@@ -59,7 +87,7 @@ def configure(level: str = "INFO") -> None:
         _redact,
     ]
     if sys.stderr.isatty():
-        writing: Any = structlog.WriteLoggerFactory(sys.stderr)
+        writing: Any = structlog.WriteLoggerFactory(cast("TextIO", Sink(sys.stderr)))
         render: list[Any] = [
             structlog.dev.ConsoleRenderer(
                 colors="NO_COLOR" not in os.environ,
@@ -68,7 +96,7 @@ def configure(level: str = "INFO") -> None:
         ]
         render_theirs = render
     else:
-        writing = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        writing = structlog.BytesLoggerFactory(cast("BinaryIO", Sink(sys.stderr.buffer)))
         format_exception = structlog.processors.format_exc_info
         render = [format_exception, structlog.processors.JSONRenderer(_json)]
         render_theirs = [format_exception, structlog.processors.JSONRenderer(_json_text)]

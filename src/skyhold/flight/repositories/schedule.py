@@ -114,10 +114,7 @@ async def with_claims(
     if not ids:
         return {}, {}
     rows = await tx.rows(_CLAIMED, {"ids": list(ids)})
-    new = [row.id for row in rows if known.recall(row.id, row.ver) is None]
-    read = await flights(tx, known, new)
-    found = {row.id: known.recall(row.id, row.ver) or read[row.id] for row in rows}
-    known.remember(read.values())
+    found = await _these(tx, known, rows)
     return found, {row.id: row.numbers.split() if row.numbers else [] for row in rows}
 
 
@@ -133,14 +130,21 @@ async def days(
     rows = await tx.rows(_of_days(len(wanted)), values)
     if len(rows) > limit:
         return {}
-    new = [row.id for row in rows if known.recall(row.id, row.ver) is None]
-    read = await flights(tx, known, new)
+    these = await _these(tx, known, rows)
     found: dict[Day, list[Flight]] = {day: [] for day in wanted}
     for row in rows:
-        day = (row.origin, row.destination, row.departs_on)
-        found[day].append(known.recall(row.id, row.ver) or read[row.id])
-    known.remember(read.values())
+        found[row.origin, row.destination, row.departs_on].append(these[row.id])
     return found
+
+
+async def _these(tx: ReadTx, known: Reference, rows: Sequence[Any]) -> dict[str, Flight]:
+    """The flights of these rows (`id`, `ver`), by their ids; what is not known yet is read."""
+    recalled = ((row.id, known.recall(row.id, row.ver)) for row in rows)
+    # Kept here: while the rest is read, somebody else may make room among what is known.
+    found = {id_: flight for id_, flight in recalled if flight is not None}
+    read = await flights(tx, known, [row.id for row in rows if row.id not in found])
+    known.remember(read.values())
+    return found | read
 
 
 @lru_cache(maxsize=100)

@@ -58,7 +58,7 @@ async def taken(tx: ReadTx, flight_ids: Collection[str], now: datetime) -> dict[
         if row.expires_at > now:
             seats[row.flight_id][row.seat] = HoldStatus.HELD
         else:
-            del seats[row.flight_id][row.seat]
+            seats[row.flight_id].pop(row.seat, None)
     return dict(seats)
 
 

@@ -13,8 +13,9 @@ DEPTH_MAX = 64
 DIGITS_MAX = 40
 
 # A string, so that brackets inside it are not counted, or a bracket. What comes after the first
-# mistake may be taken for something else; the parser does not come that far.
-_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]', re.DOTALL)
+# mistake may be taken for something else; the parser does not come that far. A string that does not
+# end goes up to the end: to look again from each of its quotes would take the square of its length.
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|[\]}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
