@@ -12,7 +12,7 @@ from skyhold.booking.clients.mailer import Mailer, MailRefused
 from skyhold.booking.metrics import MailOutcome
 from skyhold.booking.repositories import bookings, payments, users
 from skyhold.contracts.queues import NOTIFICATIONS
-from skyhold.kernel.batcher import Batcher
+from skyhold.kernel.batcher import PATIENCE_S, Batcher
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.db import Database, Tx
 from skyhold.kernel.failpoints import reach
@@ -46,7 +46,9 @@ class Notifier:
         self._inbox = inbox
         self._mailer = mailer
         self._letters = letters
-        self._news: Batcher[Event, News | Nothing] = Batcher(self._look_up, name="news")
+        self._news: Batcher[Event, News | Nothing] = Batcher(
+            self._look_up, name="news", patience_s=PATIENCE_S
+        )
         self._notes: Batcher[Event, None] = Batcher(self._note_all, name="letters")
 
     async def notify(self, event: Event) -> None:
