@@ -121,10 +121,12 @@ async def test_a_look_is_known_by_who_looked_at_what_and_when(desk, booking, now
     await add(an_entry(booking, now, action=Action.VIEWED, actor=Actor.staff(looker)))
     later = now + timedelta(microseconds=1)
     async with desk.read() as tx:
-        assert await booking_log.was_viewed(tx, booking.id, looker, since=now)
-        assert not await booking_log.was_viewed(tx, booking.id, looker, since=later)
-        assert not await booking_log.was_viewed(tx, booking.id, new_id(), since=now)
-        assert not await booking_log.was_viewed(tx, new_id(), looker, since=now)
+        viewed_by, of = booking_log.viewed_by, [new_id(), booking.id]
+        assert await viewed_by(tx, of, looker, since=now) == {booking.id}
+        assert await viewed_by(tx, of, looker, since=later) == set()
+        assert await viewed_by(tx, of, new_id(), since=now) == set()
+        assert await viewed_by(tx, [new_id()], looker, since=now) == set()
+        assert await viewed_by(tx, [], looker, since=now) == set()
 
 
 @pytest.mark.parametrize("lost", ["before", "after"], ids="lost {} it was done".format)

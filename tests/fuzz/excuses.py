@@ -32,6 +32,7 @@ TRADE = {
     "list_airports": {"invalid_cursor"},  # a cursor is opaque: nobody can make one up
     "list_bookings": {"invalid_cursor"},
     "list_sessions": {"invalid_cursor"},
+    "find_bookings": {"invalid_cursor"},
     "get_timeline": {"invalid_cursor"},
     "pay": {"idempotency_key_reused", "card_data_not_accepted"},
     "put_hold": {
@@ -69,6 +70,10 @@ INPUT = {
         r"passengers\.\d+\.(given|family)_name": r"must be text that can be printed",
         r"passengers\.\d+\.born_on": r"Date should be|Input should be greater than or equal to",
         r"body": r"each segment needs exactly one seat per passenger",
+    },
+    "find_bookings": {
+        r"query": r"give exactly one of",
+        r"query\.family_name": r"must be text that can be printed",
     },
     "login": {r"email": _MAIL},
     "put_hold": {r"expected_total": _MONEY, r"ttl_s|segments\.\d+\.count": _FLOAT},

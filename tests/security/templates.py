@@ -254,6 +254,19 @@ TEMPLATES: Mapping[str, Template] = {
     "POST /api/v1/bookings/payments": Template(
         BOOKING, a_payment, who="alice", kinds={"payment_token": "payment token"}
     ),
+    # the desk
+    "GET /api/v1/desk/bookings": Template(
+        BOOKING,
+        plain(query={"record_locator": "AAAAAA"} | _PAGE),
+        who="staff",
+        kinds={"query:limit": "limit"},
+        also=(
+            plain(query={"family_name": "Nobody"}),
+            plain(query={"flight_id": "B61-2090-01-01-JFK"}),
+        ),
+    ),
+    "GET /api/v1/desk/bookings/{booking_id}/story": Template(BOOKING, an_own_booking, who="staff"),
+    "GET /api/v1/desk/overview": Template(BOOKING, plain(), who="staff"),
     # flights
     "GET /api/v1/airports": Template(
         FLIGHT, plain(query=_PAGE), kinds={"query:q": "words", "query:limit": "limit"}

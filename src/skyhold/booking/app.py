@@ -15,7 +15,7 @@ from skyhold.kernel.http.application import application
 from skyhold.kernel.http.doorkeeper import Edge
 from skyhold.kernel.http.gateway import Gateway
 
-from .controllers import account, bookings, payments, sessions, users, webhooks
+from .controllers import account, bookings, desk, payments, sessions, users, webhooks
 from .wiring import HISTORY, BookingService
 
 # They are asked in this order: first what is asked most.
@@ -26,6 +26,7 @@ ROUTERS = (
     account.router,
     sessions.router,
     webhooks.router,
+    desk.router,
 )
 
 

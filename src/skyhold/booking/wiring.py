@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
+from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Bus, MemoryBus
 from skyhold.kernel.messaging.from_settings import rabbit_bus
 from skyhold.kernel.messaging.rabbit import RabbitBus
@@ -48,12 +50,14 @@ from .services.book import Booker, Limits
 from .services.bookings import Bookings
 from .services.bookkeeping import Bookkeeper
 from .services.collect import Collector
+from .services.desk import Desk
 from .services.events import Chronicle
 from .services.flight_changes import FlightChanges
 from .services.hoarding import Hoarding
 from .services.letters import Letters
 from .services.look import Views
 from .services.notify import Notifier
+from .services.overview import DeadLetters, Overview
 from .services.pay import Cashier
 from .services.record import Recorder
 from .services.settle import Settler
@@ -65,6 +69,9 @@ from .services.wake import Waker
 from .services.webhooks import Webhooks
 from .settings import BookingSettings
 
+log = get_logger(__name__)
+
+BROKER_MAX_S = 2.0
 HISTORY = History("booking", Path(__file__).parent / "migrations")
 
 
@@ -94,6 +101,8 @@ class BookingService:
     bus: Bus
     mailer: Mailer
     stories: Stories
+    desk: Desk
+    overview: Overview
     lease: Lease
     jobs: tuple[Periodic, ...]
     probes: Mapping[str, Probe]
@@ -201,6 +210,8 @@ def wire(
     flight_events.listen(bus, changes)
     notifications.subscribe(bus, Notifier(db, inbox, mailer, Letters(settings.mail_from)))
     lease = Lease(db, LEASES, "relay", clock, settings.relay_lease_s)
+    stories = Stories(db, outbox, flights)
+    backlog = Backlog(db, clock)
     relay = Relay(db, outbox, bus, clock, settings.relay_batch_max, lease)
     return BookingService(
         settings=settings,
@@ -225,7 +236,9 @@ def wire(
         bus=bus,
         lease=lease,
         mailer=mailer,
-        stories=Stories(db, outbox, flights),
+        stories=stories,
+        desk=Desk(db, timelines, stories, clock),
+        overview=Overview(db, backlog, _dead_letters(bus), clock),
         jobs=(
             # What moved may have another step due: only a round in which nothing moved is a pause.
             Periodic("drive", settings.expiry_period_s, drive.run_once, round_max=1),
@@ -233,7 +246,7 @@ def wire(
             *auditing.jobs,
             *membership.jobs,
         ),
-        probes=_probes(Backlog(db, clock), bus),
+        probes=_probes(backlog, bus),
         routers=routers,
     )
 
@@ -288,3 +301,19 @@ def _probes(backlog: Backlog, bus: Bus) -> Mapping[str, Probe]:
         return {DEAD_LETTERS: {(queue,): count for queue, count in found.items()}}
 
     return {"booking": backlog.look, "dead_letters": dead_letters}
+
+
+def _dead_letters(bus: Bus) -> DeadLetters:
+    """What the desk is told of them."""
+
+    async def dead_letters() -> Mapping[str, int] | str:
+        if not isinstance(bus, RabbitBus):
+            return "There is no broker: an event that fails stays unpublished and is told again."
+        try:
+            async with asyncio.timeout(BROKER_MAX_S):
+                return await bus.dead_letters()
+        except Exception as error:  # noqa: BLE001 - the desk looks when something is wrong
+            log.warning("desk.no_dead_letters", error=repr(error))
+            return "The broker did not answer."
+
+    return dead_letters

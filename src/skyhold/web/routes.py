@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .pages import account, bookings, paying, search
+from .pages import account, bookings, desk, desk_bookings, desk_flights, paying, search
 from .visit import Handler
 
 PAGES: list[tuple[str, str, Handler]] = [
@@ -10,4 +10,7 @@ PAGES: list[tuple[str, str, Handler]] = [
     *account.ROUTES,
     *bookings.ROUTES,
     *paying.ROUTES,
+    *desk.ROUTES,
+    *desk_bookings.ROUTES,
+    *desk_flights.ROUTES,
 ]

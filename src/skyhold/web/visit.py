@@ -33,6 +33,9 @@ NOTICES = {
     "paid": "Thank you, the payment has arrived. Your booking is confirmed.",
     "settling": "The payment is on its way. This page tells you when it has arrived.",
     "cancelled": "The booking is cancelled.",
+    "flight_cancelled": "The flight is cancelled. Its bookings hear of it within moments, and what "
+    "was paid for them is given back.",
+    "flight_retimed": "The flight has new times. Its bookings hear of it within moments.",
     "not_confirmed": "An itinerary is made once a booking is confirmed.",
 }
 Handler = Callable[["Visit"], Awaitable[Response]]

@@ -12,6 +12,7 @@ from skyhold.booking import metrics
 from skyhold.booking.models.tables import LEASES
 from skyhold.booking.services.audit.auditor import Auditor
 from skyhold.booking.services.audit.kinds import Finding, Kind
+from skyhold.booking.services.audit.memory import Memory
 from skyhold.booking.services.audit.report import ALL_AGREE, NOT_COMPARED, Report
 from skyhold.booking.services.audit.run import Terms
 from skyhold.kernel.clock import Clock
@@ -46,6 +47,7 @@ class Audits:
     ) -> None:
         self._db = db
         self._auditor = auditor
+        self._memory = Memory(db, clock)
         self._clock = clock
         self._terms = terms
         self._period_s = period_s
@@ -114,6 +116,7 @@ class Audits:
             report = task.result()
         except Exception:
             metrics.audit_ended("failed")
+            await self._memory.ended(None)
             await self._retry()
             raise
         self._last = report
@@ -121,6 +124,7 @@ class Audits:
         metrics.audit_finished(report.seconds, self._clock.now())
         metrics.audit_ended("not_compared" if report.not_compared else "compared")
         log.info("audit.finished", **_counts(report))
+        await self._memory.ended(report)
         if report.status == NOT_COMPARED:
             await self._retry()
 

@@ -24,6 +24,7 @@ from skyhold.kernel.inbox import inbox_table
 from skyhold.kernel.leases import lease_table
 from skyhold.kernel.outbox import outbox_table
 
+from .audited import AuditOutcome
 from .booking import BookingStatus, PassengerType
 from .change import ChangeKind
 from .payment import AT_REST, PaymentStatus
@@ -165,7 +166,10 @@ class BookingLogRow(Base):
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     request_id: Mapped[str | None] = mapped_column(Key(64))
 
-    __table_args__ = (Index("ix_booking_log_of_booking", "booking_id", "at", "id"),)
+    __table_args__ = (
+        Index("ix_booking_log_of_booking", "booking_id", "at", "id"),
+        Index("ix_booking_log_by_action", "action", "at"),
+    )
 
 
 class BookingFlightRow(Base):
@@ -209,7 +213,10 @@ class PassengerRow(Base):
     type: Mapped[str] = mapped_column(Key(16))
     born_on: Mapped[date | None] = mapped_column(Date)
 
-    __table_args__ = (CheckConstraint(_in("type", PassengerType), name="type"),)
+    __table_args__ = (
+        Index("ix_passengers_by_name", "family_name", "booking_id"),
+        CheckConstraint(_in("type", PassengerType), name="type"),
+    )
 
 
 class PaymentRow(Base):
@@ -243,3 +250,21 @@ class PaymentRow(Base):
         CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
         CheckConstraint(f"{_in('status', AT_REST)} OR due_at IS NOT NULL", name="never_stuck"),
     )
+
+
+class AuditRow(Base):
+    """An audit that is over."""
+
+    __tablename__ = "audits"
+
+    id: Mapped[str] = mapped_column(Key(36), primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    outcome: Mapped[str] = mapped_column(Key(16))
+    took_ms: Mapped[int] = mapped_column(BigInteger)
+    bookings: Mapped[int] = mapped_column(BigInteger)
+    holds: Mapped[int] = mapped_column(BigInteger)
+    payments: Mapped[int] = mapped_column(BigInteger)
+    found: Mapped[dict[str, int]] = mapped_column(JSON)
+    not_compared: Mapped[list[str]] = mapped_column(JSON)
+
+    __table_args__ = (CheckConstraint(_in("outcome", AuditOutcome), name="outcome"),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -41,19 +41,21 @@ async def of_booking(tx: ReadTx, booking_id: str, *, after: Mark | None, limit: 
     return [_entry(row) for row in await tx.rows(oldest_first.limit(limit))]
 
 
-async def was_viewed(tx: ReadTx, booking_id: str, actor_id: str, *, since: datetime) -> bool:
-    """Whether it is written down that this person has looked at a booking since then."""
-    found = await tx.row(
-        select(BookingLogRow.id)
+async def viewed_by(
+    tx: ReadTx, booking_ids: Collection[str], actor_id: str, *, since: datetime
+) -> set[str]:
+    """At which of these bookings it is written down that this person has looked since then."""
+    rows = await tx.rows(
+        select(BookingLogRow.booking_id)
         .where(
-            BookingLogRow.booking_id == booking_id,
+            BookingLogRow.booking_id.in_(booking_ids),
             BookingLogRow.at >= since,
             BookingLogRow.action == Action.VIEWED,
             BookingLogRow.actor_id == actor_id,
         )
-        .limit(1)
+        .distinct()
     )
-    return found is not None
+    return {row.booking_id for row in rows}
 
 
 def _values(entry: Entry) -> dict[str, Any]:

@@ -53,9 +53,9 @@ class Timelines:
             booking = await bookings.by_id(tx, booking_id)
             if booking is None or not is_accessible(person, booking):
                 raise BookingNotFound
-            looking = after is not None and await booking_log.was_viewed(
+            looking = after is not None and await booking_log.viewed_by(
                 tx,
-                booking_id,
+                [booking_id],
                 person.user_id,
                 since=self.clock.now() - timedelta(seconds=LOOK_S),
             )
@@ -69,13 +69,31 @@ class Timelines:
 
     async def note_view(self, person: Identity, booking: Booking) -> None:
         """Write down that somebody of the staff sees another's booking; their own is theirs."""
-        if person.user_id == booking.user_id:
+        await self._note(person, [booking])
+
+    async def note_found(self, person: Identity, found: Sequence[Booking]) -> None:
+        """The same for a list of them, in one transaction.
+
+        As with the pages of a timeline, whoever looked at one a moment ago is still looking at it.
+        """
+        since = self.clock.now() - timedelta(seconds=LOOK_S)
+        async with self.db.read() as tx:
+            seen = await booking_log.viewed_by(
+                tx, [booking.id for booking in found], person.user_id, since=since
+            )
+        await self._note(person, [booking for booking in found if booking.id not in seen])
+
+    async def _note(self, person: Identity, seen: Sequence[Booking]) -> None:
+        others = [booking for booking in seen if booking.user_id != person.user_id]
+        if not others:
             return
-        # Made outside, so that a run after an unheard COMMIT finds its own entry there.
-        entry = viewed(booking, Actor.staff(person.user_id), self.clock.now())
+        # Made outside, so that a run after an unheard COMMIT finds its own entries there.
+        by, at = Actor.staff(person.user_id), self.clock.now()
+        entries = [viewed(booking, by, at) for booking in others]
         try:
-            await self.db.transact(lambda tx: booking_log.add(tx, entry))
+            await self.db.transact(lambda tx: booking_log.add(tx, *entries))
         except Duplicate as error:
             if not error.after_unknown:
                 raise
-        log.info("booking.viewed", booking_id=booking.id, by=person.user_id)
+        for booking in others:
+            log.info("booking.viewed", booking_id=booking.id, by=person.user_id)
