@@ -215,10 +215,7 @@ def _cabin(said: Said, y: int, inner: int, choice: _Choice | None) -> Cabin:
         is_ours=choice is not None,
         y=y,
         seat_width=pitch - GAP,
-        letters=tuple(
-            Mark(letter, left + (pitch - GAP) // 2)
-            for letter, left in lefts.items()
-        ),
+        letters=tuple(Mark(letter, left + (pitch - GAP) // 2) for letter, left in lefts.items()),
         aisles=tuple(
             (left + pitch - GAP + end) // 2
             for left, end in zip(lefts.values(), ends, strict=True)
