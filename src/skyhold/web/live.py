@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,39 +18,32 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.http.draining import STATE
 
 from .api import Away, Refused
 from .seat_map import taken_and_free
 
-# In one process. A flight costs one request a second, somebody who looks about a kilobyte of news.
-FLIGHTS_MAX = 100
+# In one process. A flight costs a request a second, whoever looks little more than a connection.
+FLIGHTS_MAX = 50
 LOOKERS_MAX = 1_000
+FULL_RETRY_S, LEAVING_RETRY_S = 60, 5
 LEAVING_LOOK_S = 0.1  # how soon it is seen that the process has been told to stop
 SEND_MAX_S = 10.0  # for a reader who does not read
 
 HEARTBEAT = b": still here\n\n"
 
-SeatMaps = Callable[[str], Awaitable[Mapping[str, Any]]]
+Ask = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
-class TooManyLook(Unavailable):
-    """Too many look at seats just now; the page works, it only does not move by itself."""
+class NotNow(Exception):
+    """Nobody else can look just now: too many do, or this process is about to stop.
 
-    code = "too_many_look"
+    The page works all the same, it only does not move by itself.
+    """
 
-    def __init__(self) -> None:
-        super().__init__(retry_after_s=60)
-
-
-class NotWhileLeaving(Unavailable):
-    """This process is about to stop; another one, or the next one, will answer."""
-
-    code = "not_while_leaving"
-
-    def __init__(self) -> None:
-        super().__init__(retry_after_s=5)
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +117,18 @@ class Looker:
 class _Flight:
     """One flight that somebody looks at, and whoever does."""
 
-    def __init__(self, flight_id: str, ask: SeatMaps, period_s: float) -> None:
+    def __init__(self, flight_id: str, ask: Ask, period_s: float) -> None:
         self.id = flight_id
         self.seats: Seats | None = None
         self.refusal: Refused | None = None
         self.answered = asyncio.Event()
         self.lookers: set[Looker] = set()
-        self.watch = asyncio.create_task(self._watch(ask, period_s), name=f"live {flight_id}")
+        # It asks for all who look: nothing of the first one's request may go along.
+        self.watch = asyncio.create_task(
+            self._watch(ask, period_s), name=f"live {flight_id}", context=Context()
+        )
 
-    async def _watch(self, ask: SeatMaps, period_s: float) -> None:
+    async def _watch(self, ask: Ask, period_s: float) -> None:
         try:
             while self.refusal is None:
                 await self._look(ask)
@@ -141,9 +138,9 @@ class _Flight:
             self.answered.set()
             self.end()
 
-    async def _look(self, ask: SeatMaps) -> None:
+    async def _look(self, ask: Ask) -> None:
         try:
-            now = Seats(*taken_and_free(await ask(self.id)))
+            now = Seats(*taken_and_free(await ask()))
         except Refused as refusal:
             # A flight that is there does not go; whatever was meant, the next second asks again.
             self.refusal = None if self.answered.is_set() else refusal
@@ -161,17 +158,15 @@ class _Flight:
 
 
 class Live:
-    """All that look, in this process. `ask` answers a flight's seat map, as anybody sees it."""
+    """All that look, in this process."""
 
     def __init__(
         self,
-        ask: SeatMaps,
         pace: Pace | None = None,
         *,
         flights_max: int = FLIGHTS_MAX,
         lookers_max: int = LOOKERS_MAX,
     ) -> None:
-        self._ask = ask
         self._pace = pace or Pace()
         self._flights_max = flights_max
         self._lookers_max = lookers_max
@@ -184,26 +179,20 @@ class Live:
         """The flights that are asked about."""
         return frozenset(self._flights)
 
-    async def join(self, flight_id: str) -> Looker:
-        """Begin to look; the looker must leave in the end.
+    async def join(self, flight_id: str, ask: Ask) -> Looker:
+        """Begin to look at a flight; the looker must leave in the end.
 
-        Raises TooManyLook, NotWhileLeaving, and Refused when there is no such flight.
+        `ask` answers its seat map. Raises NotNow, and Refused when there is no such flight.
         """
-        if STATE.on:
-            raise NotWhileLeaving
-        if len(self._lookers) >= self._lookers_max:
-            raise TooManyLook
-        looker = Looker(self._watched(flight_id), self._pace, self._left)
-        looker.flight.lookers.add(looker)
-        self._lookers.add(looker)
-        self._guard = self._guard or asyncio.create_task(self._end_in_time(), name="live guard")
+        looker = self._enter(flight_id, ask)
         try:
             await looker.flight.answered.wait()
-            if looker.flight.refusal is not None:
-                raise looker.flight.refusal
-        except BaseException:
+        except asyncio.CancelledError:
             looker.leave()
             raise
+        if looker.flight.refusal is not None:
+            looker.leave()
+            raise looker.flight.refusal
         return looker
 
     def end(self) -> None:
@@ -211,13 +200,24 @@ class Live:
         for flight in self._flights.values():
             flight.end()
 
-    def _watched(self, flight_id: str) -> _Flight:
+    def _enter(self, flight_id: str, ask: Ask) -> Looker:
+        if STATE.on:
+            raise NotNow(LEAVING_RETRY_S)
+        if len(self._lookers) >= self._lookers_max:
+            raise NotNow(FULL_RETRY_S)
+        looker = Looker(self._watched(flight_id, ask), self._pace, self._left)
+        looker.flight.lookers.add(looker)
+        self._lookers.add(looker)
+        self._guard = self._guard or asyncio.create_task(self._end_in_time(), name="live guard")
+        return looker
+
+    def _watched(self, flight_id: str, ask: Ask) -> _Flight:
         known = self._flights.get(flight_id)
         if known is not None and not known.watch.done():
             return known
         if len(self._flights) >= self._flights_max:
-            raise TooManyLook
-        self._flights[flight_id] = _Flight(flight_id, self._ask, self._pace.period_s)
+            raise NotNow(FULL_RETRY_S)
+        self._flights[flight_id] = _Flight(flight_id, ask, self._pace.period_s)
         return self._flights[flight_id]
 
     def _left(self, looker: Looker) -> None:
@@ -234,7 +234,7 @@ class Live:
 
     async def _end_in_time(self) -> None:
         # Signals are heard by others, who only leave a note; a stream must never delay a stop.
-        while not STATE.on:
+        while not STATE.on:  # noqa: ASYNC110 - set by a signal handler, which can set no event
             await asyncio.sleep(LEAVING_LOOK_S)
         self.end()
 
@@ -251,7 +251,7 @@ class Stream(Response):
         self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no"})
         self._looker = looker
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send until there is no more to be said, or nobody to say it to."""
         gone = asyncio.create_task(self._until_gone(receive))
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .pages import account, bookings, paying, search
+from .pages import account, bookings, live, paying, search
 from .visit import Handler
 
 PAGES: list[tuple[str, str, Handler]] = [
@@ -10,4 +10,5 @@ PAGES: list[tuple[str, str, Handler]] = [
     *account.ROUTES,
     *bookings.ROUTES,
     *paying.ROUTES,
+    *live.ROUTES,
 ]
