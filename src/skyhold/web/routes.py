@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .pages import account, bookings, live, paying, search
+from .pages import account, book, bookings, live, paying, search
 from .visit import Handler
 
 PAGES: list[tuple[str, str, Handler]] = [
     *search.ROUTES,
     *account.ROUTES,
+    *book.ROUTES,
     *bookings.ROUTES,
     *paying.ROUTES,
     *live.ROUTES,

@@ -157,15 +157,23 @@ class Drawing:
         )
 
 
-def draw(seat_map: Said, cabin: str, fare: Said | None, chosen: Sequence[str] = ()) -> Drawing:
+def draw(
+    seat_map: Said,
+    cabin: str,
+    fare: Said | None,
+    chosen: Sequence[str] = (),
+    *,
+    keep: bool = False,
+) -> Drawing:
     """The seat map as the API answers it, with `cabin` to choose from at `fare` a seat.
 
     `chosen` are the seats of the passengers in their order, "" for one who has none; a seat that
-    cannot be had is not drawn as chosen.
+    cannot be had is not drawn as chosen. With `keep` one that is taken is all the same: it may have
+    been taken for them.
     """
     inner = max((_natural_width(each["columns"]) for each in seat_map["cabins"]), default=0)
     price = f"{fare['amount']} {fare['currency']}" if fare else ""
-    choice = _Choice({seat: place for place, seat in enumerate(chosen, 1) if seat}, price)
+    choice = _Choice({seat: place for place, seat in enumerate(chosen, 1) if seat}, price, keep)
     cabins, y = [], NOSE
     for each in seat_map["cabins"]:
         drawn = _cabin(each, y, inner, choice if each["cabin"] == cabin else None)
@@ -195,6 +203,12 @@ def taken_and_free(seat_map: Said) -> tuple[frozenset[str], frozenset[str]]:
 class _Choice:
     places: Mapping[str, int]
     price: str
+    keep: bool
+
+    def of(self, number: str, state: State) -> int:
+        """Whose choice the seat is: 0 if it is nobody's, or cannot be."""
+        can_be = state is State.AVAILABLE or (self.keep and state is State.TAKEN)
+        return self.places.get(number, 0) if can_be else 0
 
 
 def _natural_width(columns: Sequence[str | None]) -> int:
@@ -241,9 +255,9 @@ def _across(columns: Sequence[str | None], inner: int) -> tuple[int, dict[str, i
 
 def _seat(said: Said, lefts: Mapping[str, int], y: int, choice: _Choice | None) -> Seat:
     number = said["seat"]
-    state, place = _state(said), 0
-    if choice is not None and state is State.AVAILABLE and number in choice.places:
-        state, place = State.CHOSEN, choice.places[number]
+    state = _state(said)
+    place = choice.of(number, state) if choice else 0
+    state = State.CHOSEN if place else state
     words = _words(said["characteristics"])
     return Seat(
         number=number,

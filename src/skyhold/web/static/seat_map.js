@@ -277,5 +277,5 @@ for (const root of document.querySelectorAll("[data-seat-picker]")) {
   const picker = new SeatPicker(root);
   // A browser that comes back to this page puts into the lists what was chosen before.
   window.addEventListener("pageshow", () => picker.show());
-  listen(root, (news) => picker.changed(news));
+  if (root.dataset.live) listen(root, (news) => picker.changed(news));
 }
