@@ -245,7 +245,7 @@ async def test_what_is_missing_or_wrong_is_said_at_its_field(system, reader, fli
     page = await holds(reader, form, "Ada", "Charles", seat=["16A", "16A"])
     assert (page.status, "named twice" in page.text) == (422, True)
     page = await holds(reader, form, "Ada", "Charles", seat=["99A", "98A"])
-    assert (page.status, "no such seat" in page.text) == (422, True)
+    assert (page.status, "There is no seat 99A" in page.text) == (422, True)
 
 
 async def test_names_are_shown_as_text(system, reader, flight):

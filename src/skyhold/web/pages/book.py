@@ -174,7 +174,7 @@ def _lost(segments: Sequence[Segment], typed: Typed) -> set[tuple[int, str]]:
 
 def _at_seats(lost: set[tuple[int, str]], typed: Typed) -> dict[str, str]:
     return {
-        f"seats.{segment}.{place}": f"{seat} is taken."
+        f"seats.{segment}.{place}": f"{seat} is not free any more."
         for segment, seats in enumerate(typed.seats)
         for place, seat in enumerate(seats)
         if (segment, seat) in lost
