@@ -62,6 +62,16 @@ async def test_each_click_is_for_the_next_passenger_and_a_second_one_gives_back(
     await chosen(page, "12A", "13C", "12D")
 
 
+async def test_a_name_with_a_comma_is_no_trouble(system, visitor):
+    await at_the_map(visitor, await system.a_flight())
+    await visitor.names("Ada, the first Lovelace")
+    await visitor.chooses_seat("12A")
+    await visitor.names("Ada, Lovelace")
+    await expect(visitor.seat("12A")).to_have_accessible_name(
+        "12A, window, exit row, 129.00 USD, chosen for Ada,"
+    )
+
+
 async def test_whose_turn_it_is_can_be_picked(system, visitor):
     page = await at_the_map(visitor, await system.a_flight(), party=2)
     await page.get_by_role("radio", name="Passenger 2").check()

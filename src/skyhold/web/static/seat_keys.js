@@ -6,6 +6,15 @@ const ROWS_A_PAGE = 10;
 const rowOf = (seat) => parseInt(seat.dataset.seat, 10);
 const letterOf = (seat) => seat.dataset.seat.slice(-1);
 
+// Whose turn it is and what was said may lie over the map's edges: no focus hides under them.
+const COVERED_PX = 120;
+
+export function focusOn(seat) {
+  seat.focus({ preventScroll: true });
+  const { top, bottom } = seat.getBoundingClientRect();
+  if (top < COVERED_PX || bottom > innerHeight - COVERED_PX) seat.scrollIntoView({ block: "center" });
+}
+
 // The seat to go to, or null; `seats` are in order, row by row from the front, left to right.
 export function moveFocus(seats, from, { key, ctrlKey }) {
   const row = seats.filter((seat) => rowOf(seat) === rowOf(from));
@@ -28,5 +37,5 @@ export function moveFocus(seats, from, { key, ctrlKey }) {
     PageUp: () => pageTo(-1),
     PageDown: () => pageTo(1),
   };
-  return (Object.hasOwn(moves, key) && moves[key]()) || (Object.hasOwn(moves, key) ? from : null);
+  return Object.hasOwn(moves, key) ? (moves[key]() ?? from) : null;
 }

@@ -1,7 +1,8 @@
 // The seat map beside the lists. The lists are what the form sends; the map sets them and shows
 // what they say, in both directions. Without this module the lists work alone.
 
-import { moveFocus } from "./seat_keys.js";
+import { focusOn, moveFocus } from "./seat_keys.js";
+import { offer, withdraw } from "./seat_lists.js";
 import { listen } from "./seat_live.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -14,6 +15,13 @@ class SeatPicker {
     this.lists = [...root.querySelectorAll("select[name=seat]")];
     this.seats = new Map(
       [...root.querySelectorAll("[data-seat]")].map((seat) => [seat.dataset.seat, seat]),
+    );
+    // Of each its number and what it is, as it was spoken first, without price and state.
+    this.words = new Map(
+      [...this.seats].map(([number, seat]) => [
+        number,
+        seat.getAttribute("aria-label").split(", ").slice(0, -1).filter((it) => it !== this.price),
+      ]),
     );
     this.turns = this.makeTurns();
     this.turn = 0;
@@ -94,7 +102,7 @@ class SeatPicker {
     if (!next) return;
     event.preventDefault();
     this.enter(next);
-    next.focus();
+    focusOn(next);
   }
 
   // One seat at a time is where Tab comes to.
@@ -163,7 +171,7 @@ class SeatPicker {
     if (!seat || seat.matches(".taken, .blocked")) return "";
     const owner = this.owner(number);
     seat.setAttribute("class", "seat taken");
-    this.options(number).forEach((option) => (option.disabled = true));
+    this.lists.forEach((list) => withdraw(list, number));
     if (owner < 0) return "";
     this.lists[owner].value = "";
     this.takeTurn(owner);
@@ -174,41 +182,8 @@ class SeatPicker {
     const seat = this.seats.get(number);
     if (!seat?.matches(".taken")) return;
     seat.setAttribute("class", "seat available");
-    this.lists.forEach((list) => {
-      const known = this.option(list, number);
-      if (known) known.disabled = false;
-      else this.offer(list, seat);
-    });
-  }
-
-  option(list, number) {
-    return [...list.options].find((option) => option.value === number);
-  }
-
-  options(number) {
-    return this.lists.map((list) => this.option(list, number)).filter(Boolean);
-  }
-
-  // A seat that was taken when the page was made has no place in the lists yet.
-  offer(list, seat) {
-    const number = seat.dataset.seat;
-    const order = [...this.seats.keys()];
-    const after = [...list.options].find(
-      (option) => option.value && order.indexOf(option.value) > order.indexOf(number),
-    );
-    const option = new Option(this.words(seat).join(", "), number);
-    const row = this.words(seat).includes("exit row")
-      ? `Row ${parseInt(number, 10)}, exit row`
-      : `Row ${parseInt(number, 10)}`;
-    const group = [...list.querySelectorAll("optgroup")].find((each) => each.label === row);
-    if (group) {
-      group.insertBefore(option, after?.parentElement === group ? after : null);
-      return;
-    }
-    const fresh = document.createElement("optgroup");
-    fresh.label = row;
-    fresh.append(option);
-    list.insertBefore(fresh, after?.parentElement ?? null);
+    const words = this.words.get(number);
+    this.lists.forEach((list) => offer(list, number, words, [...this.seats.keys()]));
   }
 
   // --- what is seen and spoken ------------------------------------------------------------------
@@ -230,19 +205,13 @@ class SeatPicker {
       seat.setAttribute("aria-pressed", owner >= 0);
       seat.removeAttribute("aria-disabled");
       const state = owner < 0 ? "free" : `chosen for ${this.name(owner)}`;
-      this.label(seat, [...this.words(seat), this.price, state]);
+      this.label(seat, [...this.words.get(number), this.price, state]);
     } else if (seat.matches(".taken")) {
       seat.removeAttribute("aria-pressed");
       seat.setAttribute("aria-disabled", true);
-      this.label(seat, [...this.words(seat), "taken"]);
+      this.label(seat, [...this.words.get(number), "taken"]);
     }
     this.write(seat, owner < 0 ? "" : owner + 1);
-  }
-
-  // Its number and what it is, without price and state.
-  words(seat) {
-    const parts = seat.getAttribute("aria-label").split(", ").slice(0, -1);
-    return parts.filter((part) => part !== this.price);
   }
 
   label(seat, parts) {
