@@ -76,7 +76,8 @@ class Closing(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, finish what is in progress, end."""
-        if STATE.on and STATE.told_others:
+        STATE.on = True  # also after Ctrl-C: what is open without end has to end now
+        if STATE.told_others:
             await self._take_in(self._stop_accepting())
             await asyncio.sleep(LINGER_S)
             self.servers = []

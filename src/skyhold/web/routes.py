@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from .pages import account, bookings, desk, desk_bookings, desk_flights, paying, search
+from .pages import (
+    account,
+    book,
+    bookings,
+    desk,
+    desk_bookings,
+    desk_flights,
+    live,
+    paying,
+    search,
+)
 from .visit import Handler
 
 PAGES: list[tuple[str, str, Handler]] = [
     *search.ROUTES,
     *account.ROUTES,
+    *book.ROUTES,
     *bookings.ROUTES,
     *paying.ROUTES,
+    *live.ROUTES,
     *desk.ROUTES,
     *desk_bookings.ROUTES,
     *desk_flights.ROUTES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -11,6 +11,7 @@ from skyhold.kernel.client import Transport
 from skyhold.kernel.clock import Clock
 
 from . import filters
+from .live import Live
 from .static import Static
 
 
@@ -35,6 +36,7 @@ class Site:
     templates: Environment
     secure: bool
     test_tokens: Sequence[TestToken]
+    live: Live = field(default_factory=Live)
 
 
 def templates(static: Static) -> Environment:
