@@ -108,6 +108,13 @@ class Lab:
         assert reply.status == 201, reply.body
         return reply.body
 
+    async def journey(self, by: Traveller | None = None) -> dict[str, Any]:
+        """A booking that is paid and confirmed."""
+        booking = await self.booking(by)
+        paid = await (by or self.alice).pay(booking)
+        assert paid.status == 201, paid.body
+        return booking
+
     async def hold(self) -> str:
         """A hold of the booking service; its id."""
         flight, seat = await self.place()

@@ -158,6 +158,7 @@ POLICIES: Mapping[str, Policy] = {
     "PATCH /api/v1/bookings/{booking_id}": _changes_owners(200, desk=200),
     "DELETE /api/v1/bookings/{booking_id}": _changes_owners(200, desk=200),
     "GET /api/v1/bookings/{booking_id}/timeline": _owners(200, desk=200),
+    "GET /api/v1/bookings/{booking_id}/calendar": _owners(200, desk=200),
     "POST /api/v1/bookings/payments": _changes_owners({201, 202}, desk=404),
     "GET /api/v1/desk/bookings": _staff(200),
     "GET /api/v1/desk/bookings/{booking_id}/story": _staff(200),

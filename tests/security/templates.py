@@ -109,6 +109,10 @@ async def an_own_timeline(lab: Lab) -> Request:
     return Request(path=own.path, query=_PAGE)
 
 
+async def an_own_journey(lab: Lab) -> Request:
+    return Request(path={"booking_id": (await lab.journey())["id"]})
+
+
 async def a_cancellation(lab: Lab) -> Request:
     own = await an_own_booking(lab)
     return Request(path=own.path, body={"status": "cancelled"})
@@ -249,6 +253,7 @@ TEMPLATES: Mapping[str, Template] = {
     "GET /api/v1/bookings/{booking_id}/timeline": Template(
         BOOKING, an_own_timeline, who="alice", kinds={"query:limit": "limit"}
     ),
+    "GET /api/v1/bookings/{booking_id}/calendar": Template(BOOKING, an_own_journey, who="alice"),
     "PATCH /api/v1/bookings/{booking_id}": Template(BOOKING, a_cancellation, who="alice"),
     "DELETE /api/v1/bookings/{booking_id}": Template(BOOKING, an_own_booking, who="alice"),
     "POST /api/v1/bookings/payments": Template(

@@ -8,7 +8,7 @@
     ├── NotFound 404            BookingNotFound, SessionNotFound, AccountNotFound
     ├── Conflict 409            EmailTaken, AccountInUse, RoleUnchanged, TooManyUnpaid,
     │                           HoldExpired, AlreadyCancelled, IllegalTransition,
-    │                           PaymentInProgress, DepartedAlready
+    │                           PaymentInProgress, DepartedAlready, NotConfirmed
     ├── Unprocessable 422       IdempotencyKeyReused, CardDataNotAccepted
     └── Unavailable 503         FlightServiceUnavailable
 
@@ -139,6 +139,12 @@ class DepartedAlready(Conflict):
     """The journey has begun, so the booking can no longer be cancelled."""
 
     code = "departed_already"
+
+
+class NotConfirmed(Conflict):
+    """The booking is not confirmed, so there is nothing to put into a calendar."""
+
+    code = "not_confirmed"
 
 
 class IdempotencyKeyReused(Unprocessable):

@@ -49,6 +49,7 @@ from .services.backlog import Backlog
 from .services.book import Booker, Limits
 from .services.bookings import Bookings
 from .services.bookkeeping import Bookkeeper
+from .services.calendars import Calendars
 from .services.collect import Collector
 from .services.desk import Desk
 from .services.events import Chronicle
@@ -87,6 +88,7 @@ class BookingService:
     booker: Booker
     bookings: Bookings
     timelines: Timelines
+    calendars: Calendars
     books: Bookkeeper
     cashier: Cashier
     driver: Driver
@@ -208,7 +210,9 @@ def wire(
     bus = bus or rabbit_bus(settings, source=BOOKING, topology=TOPOLOGY) or MemoryBus()
     mailer = mailer_of(settings)
     flight_events.listen(bus, changes)
-    notifications.subscribe(bus, Notifier(db, inbox, mailer, Letters(settings.mail_from)))
+    letters = Letters(settings.mail_from)
+    notifications.subscribe(bus, Notifier(db, inbox, mailer, letters))
+    bookings = Bookings(db, views, driver, chronicle, timelines, clock)
     lease = Lease(db, LEASES, "relay", clock, settings.relay_lease_s)
     stories = Stories(db, outbox, flights)
     backlog = Backlog(db, clock)
@@ -219,9 +223,10 @@ def wire(
         db=db,
         membership=membership,
         booker=_booker(settings, db, flights, chronicle, clock, background),
-        bookings=Bookings(db, views, driver, chronicle, timelines, clock),
+        bookings=bookings,
         staffing=Staffing(db, clock),
         timelines=timelines,
+        calendars=Calendars(bookings, letters.sender),
         books=books,
         cashier=Cashier(db, views, driver, books, clock, call_max_s=settings.pay_max_s),
         driver=driver,

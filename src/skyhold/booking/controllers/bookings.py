@@ -1,10 +1,10 @@
-"""Make, read, list and cancel bookings, and tell what was done to them."""
+"""Make, read, list and cancel bookings, tell what was done to them, and when they fly."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Path, Request, Response
 
 from skyhold.booking.errors import (
     BookingNotFound,
@@ -13,6 +13,7 @@ from skyhold.booking.errors import (
     HoldExpired,
     IdempotencyKeyReused,
     IllegalTransition,
+    NotConfirmed,
     PaymentInProgress,
     TooManyUnpaid,
 )
@@ -29,6 +30,7 @@ from skyhold.booking.schemas.bookings import (
 from skyhold.booking.schemas.timeline import EntryOut, mark_of, to_timeline
 from skyhold.booking.services.book import Booker
 from skyhold.booking.services.bookings import Bookings
+from skyhold.booking.services.calendars import Calendars
 from skyhold.booking.services.timeline import Timelines
 from skyhold.contracts.refusals import HOLD_REFUSALS
 from skyhold.kernel.http.identity import DOCUMENTED, Person
@@ -64,7 +66,20 @@ def timelines_of(request: Request) -> Timelines:
     return timelines
 
 
+def calendars_of(request: Request) -> Calendars:
+    """The calendars that this application was wired with."""
+    calendars: Calendars = request.app.state.booking.calendars
+    return calendars
+
+
 BookingId = Annotated[str, Path(), UUID]
+
+
+class ICalendar(Response):
+    """A file for calendars (RFC 5545)."""
+
+    media_type = "text/calendar"
+
 
 _THIS = {"booking_id": "$response.body#/id"}
 _CANCELLING = documented(BookingNotFound, PaymentInProgress, IllegalTransition, DepartedAlready)
@@ -180,3 +195,16 @@ async def get_timeline(
     return to_timeline(
         await timelines_of(request).page(person, booking_id, after=start, limit=limit)
     )
+
+
+@router.get(
+    "/{booking_id}/calendar",
+    response_class=ICalendar,
+    summary="The flights of a booking for a calendar",
+    responses=documented(BookingNotFound, NotConfirmed),
+)
+async def get_calendar(request: Request, person: Person, booking_id: BookingId) -> ICalendar:
+    """An entry a flight, in local times, as in our e-mails. What was cancelled takes them back."""
+    file = await calendars_of(request).of(person, booking_id)
+    saved_as = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return ICalendar(file.text, headers=saved_as)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from functools import lru_cache
@@ -19,21 +20,44 @@ from icalendar import (
 )
 from icalendar import Event as CalendarEvent
 
-from skyhold.booking.models.booking import BookingStatus
+from skyhold.booking.models.booking import Booking, BookingStatus
 
 from .airports import airport
+from .look import View
 from .news import Leg, News
 
 PRODUCT = "-//Skyhold//Bookings//EN"
 _FIRST_ENTRY = "BEGIN:VEVENT\r\n"
 
 
-def method(news: News) -> str:
-    """What a calendar is to do with it: PUBLISH, or CANCEL for a journey that is off."""
-    return "CANCEL" if news.booking.status is BookingStatus.CANCELLED else "PUBLISH"
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A booking's flights as they stood `at` an instant; `sequence` grows with each change."""
+
+    booking: Booking
+    legs: tuple[Leg, ...]
+    at: datetime
+    sequence: int
+
+    @classmethod
+    def told_by(cls, news: News) -> Journey:
+        """As an event tells of them."""
+        return cls(news.booking, news.legs(), news.event.occurred_at, news.event.sequence)
+
+    @classmethod
+    def seen_in(cls, view: View) -> Journey:
+        """As they stand. A flight that does not go has taken its booking along."""
+        booking = view.booking
+        legs = tuple(Leg(segment, None) for segment in booking.segments)
+        return cls(booking, legs, view.at, booking.ver)
+
+    @property
+    def method(self) -> str:
+        """What a calendar is to do with it: PUBLISH, or CANCEL for a journey that is off."""
+        return "CANCEL" if self.booking.status is BookingStatus.CANCELLED else "PUBLISH"
 
 
-def calendar(news: News, organizer: Address) -> str:
+def calendar(journey: Journey, organizer: Address) -> str:
     """One event a flight, in the local times of its airports.
 
     A flight of a booking has the same UID in every calendar, and the booking's sequence grows: so
@@ -42,27 +66,26 @@ def calendar(news: News, organizer: Address) -> str:
     made = Calendar()
     made.add("PRODID", PRODUCT)
     made.add("VERSION", "2.0")
-    made.add("METHOD", method(news))
-    legs = news.legs()
+    made.add("METHOD", journey.method)
     flights: dict[str, list[Leg]] = {}
-    for leg in legs:  # two cabins of one flight are one entry
+    for leg in journey.legs:  # two cabins of one flight are one entry
         flights.setdefault(leg.segment.flight_id, []).append(leg)
     for same_flight in flights.values():
-        made.add_component(_entry(news, same_flight, organizer))
+        made.add_component(_entry(journey, same_flight, organizer))
     text: str = made.to_ical().decode()
     # Two time zones are five sixths of the lines, and the same for everybody who flies there.
-    return text.replace(_FIRST_ENTRY, "".join(_timezones(legs)) + _FIRST_ENTRY, 1)
+    return text.replace(_FIRST_ENTRY, "".join(_timezones(journey.legs)) + _FIRST_ENTRY, 1)
 
 
-def _entry(news: News, legs: list[Leg], organizer: Address) -> CalendarEvent:
-    booking, segment = news.booking, legs[0].segment
-    cancelled = method(news) == "CANCEL" or legs[0].is_cancelled
+def _entry(journey: Journey, legs: list[Leg], organizer: Address) -> CalendarEvent:
+    booking, segment = journey.booking, legs[0].segment
+    cancelled = journey.method == "CANCEL" or legs[0].is_cancelled
     seats = ", ".join(seat for leg in legs for seat in leg.segment.seats)
     departing_at, arriving_at = _local_times(legs[0])
     entry = CalendarEvent()
     entry.add("UID", f"{booking.id}.{segment.flight_id}@skyhold")
-    entry.add("DTSTAMP", news.event.occurred_at)
-    entry.add("SEQUENCE", news.event.sequence)
+    entry.add("DTSTAMP", journey.at)
+    entry.add("SEQUENCE", journey.sequence)
     entry.add("STATUS", "CANCELLED" if cancelled else "CONFIRMED")
     entry.add("ORGANIZER", _caladdress(organizer))
     entry.add("DTSTART", departing_at)

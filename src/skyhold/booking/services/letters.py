@@ -112,8 +112,8 @@ class Letters:
     """Composes letters in the name of `mail_from`. Raises SettingsError when that is no sender."""
 
     def __init__(self, mail_from: str) -> None:
-        self._sender = _sender(mail_from)
-        self._brand = self._sender.display_name or BRAND
+        self.sender = _sender(mail_from)
+        self._brand = self.sender.display_name or BRAND
         self._read: set[str] = set()
         self._templates = Environment(
             loader=FileSystemLoader(_TEMPLATES),
@@ -142,11 +142,11 @@ class Letters:
         facts = _facts(news, kind, self._brand)
         to = _recipient(news.user.email)
         letter = EmailMessage(policy=policy_for(to))
-        letter["From"] = str(self._sender)
+        letter["From"] = str(self.sender)
         letter["To"] = str(to)
         letter["Subject"] = facts.subject
         letter["Date"] = format_datetime(news.event.occurred_at)
-        letter["Message-ID"] = f"<{_plain_id(news.event.id)}@{self._sender.domain}>"
+        letter["Message-ID"] = f"<{_plain_id(news.event.id)}@{self.sender.domain}>"
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers it
         letter.set_content(self._render(f"{kind.template}.txt", facts), cte="quoted-printable")
         letter.add_alternative(
@@ -162,12 +162,13 @@ class Letters:
         return self._templates.get_template(template).render(facts=facts)
 
     def _attach_calendar(self, letter: EmailMessage, news: News) -> None:
+        journey = itinerary.Journey.told_by(news)
         letter.add_attachment(
-            itinerary.calendar(news, self._sender),
+            itinerary.calendar(journey, self.sender),
             subtype="calendar",
             charset="utf-8",
             cte="base64",
-            params={"method": itinerary.method(news)},
+            params={"method": journey.method},
             filename=f"{news.booking.record_locator}.ics",
         )
 

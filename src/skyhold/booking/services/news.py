@@ -62,10 +62,7 @@ class News:
     @property
     def was_confirmed(self) -> bool:
         """Whether the traveller may have the flights in a calendar."""
-        if self.booking.status is not BookingStatus.CANCELLED:
-            return self.booking.status is BookingStatus.CONFIRMED
-        paid = self.payment
-        return paid is not None and paid.refund is not None and paid.failure is None
+        return was_confirmed(self.booking, self.payment)
 
     def legs(self) -> tuple[Leg, ...]:
         """The journey, flight by flight."""
@@ -75,6 +72,13 @@ class News:
         return tuple(
             _leg(segment, changes.get(segment.flight_id)) for segment in self.booking.segments
         )
+
+
+def was_confirmed(booking: Booking, paid: Payment | None) -> bool:
+    """Whether a booking with this last payment is confirmed, or was until it was cancelled."""
+    if booking.status is not BookingStatus.CANCELLED:
+        return booking.status is BookingStatus.CONFIRMED
+    return paid is not None and paid.refund is not None and paid.failure is None
 
 
 def _leg(segment: HeldSegment, change: FlightChanged | None) -> Leg:
