@@ -116,7 +116,8 @@ def routes_of_both(folder) -> set[str]:
     ]
     app = embedded.create_app(embedded.wire(*settings))
     while not hasattr(app, "routes"):
-        app = vars(app).get("app") or vars(app)["_app"]
+        inner = vars(app)  # of the pages, what is behind them: they are a client like any other
+        app = inner.get("app") or inner.get("_app") or inner["_api"]
     found = set()
     for context in iter_route_contexts(app.routes):
         for method in context.methods or ():
