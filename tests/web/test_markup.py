@@ -14,11 +14,14 @@ KNOWN = frozenset(
     re.findall(
         r"\S+",
         """
-    action aria-activedescendant aria-current aria-describedby aria-disabled aria-hidden aria-invalid
+    action aria-activedescendant aria-current aria-describedby aria-disabled aria-hidden
+    aria-invalid
     aria-label aria-labelledby aria-live aria-pressed autocomplete charset checked class colspan
-    content cx cy d datetime disabled fill for height hidden href http-equiv id inert inputmode label
+    content cx cy d datetime disabled fill for height hidden href http-equiv id inert inputmode
+    label
     lang list max maxlength method min minlength name open pattern placeholder points
-    preserveaspectratio r rel required role rows rowspan rx ry scope selected size src stroke summary
+    preserveaspectratio r rel required role rows rowspan rx ry scope selected size src stroke
+    summary
     tabindex target text-anchor title transform type value viewbox width x x1 x2 xmlns y y1 y2
     """,
     )
