@@ -162,3 +162,15 @@ async def grey(blank: Page, png: bytes) -> memoryview:
     """The pixels of a screenshot; `blank` is a page whose browser unpacks it."""
     width, height, packed = await blank.evaluate(_GREY, base64.b64encode(png).decode())
     return memoryview(base64.b64decode(packed)).cast("B", (height, width))
+
+
+async def as_if_served(page: Page, reader: Any) -> None:
+    """Let a browser see the pages of a system in this process, as this person."""
+
+    async def answer(route):
+        reply = await reader.http.get(route.request.url)
+        packed = {"content-encoding", "content-length"}
+        headers = {name: value for name, value in reply.headers.items() if name not in packed}
+        await route.fulfill(status=reply.status_code, headers=headers, body=reply.content)
+
+    await page.route("**/*", answer)

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -65,6 +65,7 @@ class RawReply:
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Transport(Protocol):
@@ -122,7 +123,8 @@ class PyreqwestTransport:
             async with asyncio.timeout(self._timeout_s), request.build_streamed() as reply:
                 # Whoever sends without end, or a little that unpacks to a lot, is not heard out.
                 read = await reply.body_reader.read(REPLY_BYTES_MAX + 1)
-                return RawReply(reply.status, b"" if read is None else bytes(read))
+                body = b"" if read is None else bytes(read)
+                return RawReply(reply.status, body, reply.headers)
         except Exception as error:  # the library's own, or whatever an app in this process raised
             raise Unknown(repr(error)) from error
 

@@ -35,6 +35,15 @@ class Refused(Exception):
     errors: Sequence[Mapping[str, str]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that the API hands out: what it is, and under which name to keep it."""
+
+    content: bytes
+    media_type: str
+    disposition: str
+
+
 class Ways(Protocol):
     """How to reach both services."""
 
@@ -60,6 +69,16 @@ class Api:
     async def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 - JSON
         """The JSON at this address. What is None in `query` is left out. Raises Refused, Away."""
         return _json(await self.send("GET", _with_query(path, query)))
+
+    async def file(self, path: str) -> File:
+        """The file at this address. Raises Refused, Away."""
+        reply = await self.send("GET", path)
+        try:
+            said = reply.headers["content-type"], reply.headers["content-disposition"]
+        except KeyError as error:
+            msg = "an answer that is no file"
+            raise Away(msg) from error
+        return File(reply.body, *said)
 
     async def post(self, path: str, body: object = None, *, key: str | None = None) -> Any:  # noqa: ANN401 - JSON
         """Send something new; under an Idempotency-Key if there is one. Raises Refused, Away."""

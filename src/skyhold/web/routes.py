@@ -10,6 +10,7 @@ from .pages import (
     desk_bookings,
     desk_flights,
     live,
+    papers,
     paying,
     search,
 )
@@ -21,6 +22,7 @@ PAGES: list[tuple[str, str, Handler]] = [
     *book.ROUTES,
     *bookings.ROUTES,
     *paying.ROUTES,
+    *papers.ROUTES,
     *live.ROUTES,
     *desk.ROUTES,
     *desk_bookings.ROUTES,

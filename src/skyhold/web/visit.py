@@ -36,7 +36,7 @@ NOTICES = {
     "flight_cancelled": "The flight is cancelled. Its bookings hear of it within moments, and what "
     "was paid for them is given back.",
     "flight_retimed": "The flight has new times. Its bookings hear of it within moments.",
-    "not_confirmed": "An itinerary is made once a booking is confirmed.",
+    "not_confirmed": "There is an itinerary, and a calendar file, once a booking is confirmed.",
 }
 Handler = Callable[["Visit"], Awaitable[Response]]
 
