@@ -9,6 +9,7 @@ import pytest_asyncio
 from axe_playwright_python.base import AXE_SCRIPT
 from icalendar import Calendar
 from paper_stage import as_if_served, chromium, drawn, grey, read
+from test_markup import KNOWN, Attributes
 
 from skyhold.web.api import Api, Away, Refused
 from skyhold.web.boarding_pass import boarding_passes
@@ -119,6 +120,7 @@ async def test_everybody_has_a_code_and_its_text_stands_beside_it(
 async def test_it_runs_nothing_and_brings_no_style_of_its_own(reader, a_booking, flight):
     page = await reader.open(address(await a_booking(flight)))
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|data:", page.html)
+    assert Attributes(page.html).found <= KNOWN
 
 
 async def test_a_name_is_text_and_nothing_else(reader, a_booking, flight):
