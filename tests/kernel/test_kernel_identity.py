@@ -10,8 +10,10 @@ from fastapi import Depends, Response
 from skyhold.kernel.auth import Tokens, access_kind, service_kind
 from skyhold.kernel.ended_sessions import EndedSessions
 from skyhold.kernel.http.cookies import (
+    PAGES_COOKIE,
     REFRESH_COOKIE,
     REFRESH_PATH,
+    SECURE_PAGES_COOKIE,
     SECURE_REFRESH_COOKIE,
     clear_cookies,
     set_access_cookie,
@@ -206,10 +208,12 @@ async def test_logout_makes_the_browser_forget_all_of_them(http):
     assert [cookie.partition("=")[0] for cookie in cookies] == [
         SECURE_COOKIE,
         COOKIE,
+        SECURE_PAGES_COOKIE,
+        PAGES_COOKIE,
         SECURE_REFRESH_COOKIE,
         REFRESH_COOKIE,
     ]
-    for cookie, path in zip(cookies, ["/", "/", REFRESH_PATH, REFRESH_PATH], strict=True):
+    for cookie, path in zip(cookies, [*"////", REFRESH_PATH, REFRESH_PATH], strict=True):
         name, found = attributes(cookie)
         assert {"max-age=0", f"path={path}", "httponly"} <= found
         assert ("secure" in found) == name.startswith("__")

@@ -27,8 +27,9 @@ from .sorry import sorry
 from .static import Static
 from .visit import Handler, Visit, is_for_anybody
 
+HOME = "/"
 # The first part of an address says whose it is; everything else is the API's.
-OURS = frozenset({"", "static", *(path.split("/")[1] for path, _, _ in PAGES)})
+OURS = frozenset({"static", *(path.split("/")[1] for path, _, _ in PAGES if path != HOME)})
 SMALL = 500  # shorter answers are not packed
 WAIT_S = 30.0  # a payment may take that long
 
@@ -57,10 +58,14 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["path"].split("/", 2)[1] in OURS:
+        if scope["type"] == "http" and _is_ours(scope["path"]):
             await self._pages(scope, receive, send)
         else:
             await self._api(scope, receive, send)
+
+
+def _is_ours(path: str) -> bool:
+    return path == HOME or path[1:].partition("/")[0] in OURS  # it may be *, of OPTIONS
 
 
 def _application(site: Site, static: Static) -> Starlette:
