@@ -7,17 +7,19 @@ from datetime import datetime, timedelta
 
 import pytest
 from booking_stage import a_traveller, lost_request
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 
 from skyhold.booking.auditing import terms_of
 from skyhold.booking.jobs import audit as job
 from skyhold.booking.jobs.audit import LOOKS_EVERY_S, RETRY_S, Audits
+from skyhold.booking.models.tables import BookingLogRow
 from skyhold.booking.repositories import audits, traffic
 from skyhold.booking.services import overview as overview_service
 from skyhold.booking.services.audit.look import Reader
 from skyhold.booking.services.overview import HOURS
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.kernel.db import DatabaseBusy
+from skyhold.kernel.ids import new_id
 
 AN_HOUR = timedelta(hours=1)
 
@@ -135,6 +137,31 @@ async def test_hours_that_are_over_are_counted_once(system, alice, flight, monke
     seen = await overview(system)
     assert len(counted) <= 3, "the present hour, the last one, and perhaps the one before"
     assert sum(hour["created"] for hour in seen["hours"]) == 1
+
+
+async def test_an_hour_that_is_not_over_or_only_just_is_counted_anew(system, alice, flight):
+    late = []
+    for minute in (30, 59):
+        system.advance(seconds=(minute - system.now().minute) % 60 * 60)
+        await overview(system)
+        late.append(await alice.book(flight))
+    assert sum(hour["created"] for hour in (await overview(system))["hours"]) == 2
+    system.advance(minutes=5)  # the hour is over; another process may still be in it
+    await overview(system)
+    earlier = datetime.fromisoformat(late[1]["created_at"])
+    await system.bookings.db.transact(
+        lambda tx: tx.run(
+            insert(BookingLogRow).values(
+                id=new_id(),
+                booking_id=late[1]["id"],
+                at=earlier,
+                action="confirmed",
+                actor="system",
+                status_after="confirmed",
+            )
+        )
+    )
+    assert sum(hour["confirmed"] for hour in (await overview(system))["hours"]) == 1
 
 
 async def test_states_are_of_the_bookings_of_these_hours(system, alice, flight):
