@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from booking_stage import a_traveller, lost_request
 from sqlalchemy import delete, insert
 
+from skyhold.booking import wiring
 from skyhold.booking.auditing import terms_of
 from skyhold.booking.jobs import audit as job
 from skyhold.booking.jobs.audit import LOOKS_EVERY_S, RETRY_S, Audits
@@ -17,11 +19,16 @@ from skyhold.booking.repositories import audits, traffic
 from skyhold.booking.services import overview as overview_service
 from skyhold.booking.services.audit.look import Reader
 from skyhold.booking.services.overview import HOURS
+from skyhold.booking.settings import BookingSettings
+from skyhold.booking.wiring import _dead_letters
+from skyhold.contracts.queues import TOPOLOGY
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.kernel.db import DatabaseBusy
 from skyhold.kernel.ids import new_id
+from skyhold.kernel.messaging.from_settings import rabbit_bus
 
 AN_HOUR = timedelta(hours=1)
+SETTINGS_OF_A_BROKER = {"amqp_url": "amqp://nobody:nothing@localhost:1/"}
 
 
 @pytest.fixture
@@ -85,6 +92,30 @@ async def test_without_a_broker_nobody_can_have_dead_letters_and_it_says_why(sys
     seen = await overview(system)
     assert seen["dead_letters"] is None
     assert "no broker" in seen["dead_letters_unknown"]
+
+
+async def test_a_broker_that_does_not_answer_is_said_and_holds_nothing_up(system, monkeypatch):
+    settings = BookingSettings(_env_file=None, **SETTINGS_OF_A_BROKER)
+    bus = rabbit_bus(settings, source="booking", topology=TOPOLOGY)
+    asked = _dead_letters(bus)
+    assert await asked() == "The broker did not answer."
+
+    async def silent():
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bus, "dead_letters", silent)
+    monkeypatch.setattr(wiring, "BROKER_MAX_S", 0.05)
+    assert await asked() == "The broker did not answer."
+
+    async def some():
+        return {"notifications": 3}
+
+    monkeypatch.setattr(bus, "dead_letters", some)
+    monkeypatch.setattr(system.bookings.overview, "_dead_letters", asked)
+    monkeypatch.setattr(wiring, "BROKER_MAX_S", 60)
+    seen = await overview(system)
+    assert seen["dead_letters"] == [{"queue": "notifications", "messages": 3}]
+    assert seen["dead_letters_unknown"] is None
 
 
 # --- the last hours ------------------------------------------------------------------------------
