@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import datetime, timedelta
 
 import pytest
 from booking_stage import a_traveller, lost_request
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 
+from skyhold.booking import wiring
 from skyhold.booking.auditing import terms_of
 from skyhold.booking.jobs import audit as job
 from skyhold.booking.jobs.audit import LOOKS_EVERY_S, RETRY_S, Audits
+from skyhold.booking.models.tables import BookingLogRow
 from skyhold.booking.repositories import audits, traffic
 from skyhold.booking.services import overview as overview_service
 from skyhold.booking.services.audit.look import Reader
 from skyhold.booking.services.overview import HOURS
+from skyhold.booking.settings import BookingSettings
+from skyhold.booking.wiring import _dead_letters
+from skyhold.contracts.queues import TOPOLOGY
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.kernel.db import DatabaseBusy
+from skyhold.kernel.ids import new_id
+from skyhold.kernel.messaging.from_settings import rabbit_bus
 
 AN_HOUR = timedelta(hours=1)
+SETTINGS_OF_A_BROKER = {"amqp_url": "amqp://nobody:nothing@localhost:1/"}
 
 
 @pytest.fixture
@@ -85,6 +94,30 @@ async def test_without_a_broker_nobody_can_have_dead_letters_and_it_says_why(sys
     assert "no broker" in seen["dead_letters_unknown"]
 
 
+async def test_a_broker_that_does_not_answer_is_said_and_holds_nothing_up(system, monkeypatch):
+    settings = BookingSettings(_env_file=None, **SETTINGS_OF_A_BROKER)
+    bus = rabbit_bus(settings, source="booking", topology=TOPOLOGY)
+    asked = _dead_letters(bus)
+    assert await asked() == "The broker did not answer."
+
+    async def silent():
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bus, "dead_letters", silent)
+    monkeypatch.setattr(wiring, "BROKER_MAX_S", 0.05)
+    assert await asked() == "The broker did not answer."
+
+    async def some():
+        return {"notifications": 3}
+
+    monkeypatch.setattr(bus, "dead_letters", some)
+    monkeypatch.setattr(system.bookings.overview, "_dead_letters", asked)
+    monkeypatch.setattr(wiring, "BROKER_MAX_S", 60)
+    seen = await overview(system)
+    assert seen["dead_letters"] == [{"queue": "notifications", "messages": 3}]
+    assert seen["dead_letters_unknown"] is None
+
+
 # --- the last hours ------------------------------------------------------------------------------
 
 
@@ -135,6 +168,31 @@ async def test_hours_that_are_over_are_counted_once(system, alice, flight, monke
     seen = await overview(system)
     assert len(counted) <= 3, "the present hour, the last one, and perhaps the one before"
     assert sum(hour["created"] for hour in seen["hours"]) == 1
+
+
+async def test_an_hour_that_is_not_over_or_only_just_is_counted_anew(system, alice, flight):
+    late = []
+    for minute in (30, 59):
+        system.advance(seconds=(minute - system.now().minute) % 60 * 60)
+        await overview(system)
+        late.append(await alice.book(flight))
+    assert sum(hour["created"] for hour in (await overview(system))["hours"]) == 2
+    system.advance(minutes=5)  # the hour is over; another process may still be in it
+    await overview(system)
+    earlier = datetime.fromisoformat(late[1]["created_at"])
+    await system.bookings.db.transact(
+        lambda tx: tx.run(
+            insert(BookingLogRow).values(
+                id=new_id(),
+                booking_id=late[1]["id"],
+                at=earlier,
+                action="confirmed",
+                actor="system",
+                status_after="confirmed",
+            )
+        )
+    )
+    assert sum(hour["confirmed"] for hour in (await overview(system))["hours"]) == 1
 
 
 async def test_states_are_of_the_bookings_of_these_hours(system, alice, flight):

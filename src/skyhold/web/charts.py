@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH = 480
-ROW, BAR = 30, 18
-LABELS, VALUES = 120, 60  # what is kept free at both ends of a lying bar, for words and figures
-COLUMNS_HEIGHT, GAP = 72, 2
+# Lying bars have words beside them: as narrow as a phone, so that these stay as large as text.
+ROWS_WIDTH, ROW, BAR = 320, 30, 18
+LABELS, VALUES = 120, 48  # what is kept free at both ends, for words and figures
+ROOM = ROWS_WIDTH - LABELS - VALUES
+COLUMNS_WIDTH, COLUMNS_HEIGHT, GAP = 480, 64, 2
 
 Counts = Sequence[tuple[str, int]]
 
@@ -35,6 +36,11 @@ class Bar:
         if self.of is None:
             return f"{self.label}: {self.value}"
         return f"{self.label}: {self.value} of {self.of}, {self.percent} %"
+
+    @property
+    def whole(self) -> float:
+        """How long it would be if it were all that it could be."""
+        return 0.0 if self.of is None else float(ROOM)
 
     @property
     def percent(self) -> int:
@@ -79,30 +85,29 @@ def load(title: str, cabins: Sequence[Mapping[str, Any]]) -> Chart:
 
 def standing(title: str, counts: Counts, most: int) -> Chart:
     """One column beside the other, in proportion to `most`, so that several charts compare."""
-    step = WIDTH / max(1, len(counts))
+    step = COLUMNS_WIDTH / max(1, len(counts))
     bars = []
     for nth, (label, value) in enumerate(counts):
         height = _part(value, most, COLUMNS_HEIGHT)
         x, y = round(nth * step, 2), round(COLUMNS_HEIGHT - height, 2)
         bars.append(Bar(label, value, x, y, round(step - GAP, 2), height))
-    return Chart(title, bars, WIDTH, COLUMNS_HEIGHT)
+    return Chart(title, bars, COLUMNS_WIDTH, COLUMNS_HEIGHT)
 
 
 def _rows(title: str, rows: Sequence[tuple[str, int, int]], *, with_most: bool) -> Chart:
-    room = WIDTH - LABELS - VALUES
     bars = [
         Bar(
             label,
             value,
             x=LABELS,
             y=nth * ROW + (ROW - BAR) / 2,
-            width=_part(value, most, room),
+            width=_part(value, most, ROOM),
             height=BAR,
             of=most if with_most else None,
         )
         for nth, (label, value, most) in enumerate(rows)
     ]
-    return Chart(title, bars, WIDTH, ROW * len(rows))
+    return Chart(title, bars, ROWS_WIDTH, ROW * len(rows))
 
 
 def _part(value: int, most: int, room: float) -> float:

@@ -41,7 +41,7 @@ async def ask_cancel(visit: Visit) -> Response:
     """What cancelling would give back, before it is done."""
     booking = await visit.api.get(_address(visit))
     if "cancel" not in booking["available_actions"]:
-        return await _story(visit, 409, "This booking can not be cancelled as it stands.")
+        return await _story(visit, 409, "This booking cannot be cancelled as it stands.")
     paid = (booking["payment"] or {}).get("status") == "captured"
     return visit.show(
         "desk/cancel.html", booking=booking, refund=booking["total"] if paid else None
