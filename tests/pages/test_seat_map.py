@@ -165,7 +165,7 @@ async def test_a_seat_that_was_taken_before_comes_into_the_lists_when_it_is_free
     await chosen(page, "8D")
 
 
-async def test_two_want_one_seat_and_who_is_late_is_told_by_whom_not_but_which(system, visitors):
+async def test_two_want_one_seat_and_who_is_late_is_told_and_takes_another(system, visitors):
     flight = await system.a_flight()
     ada, bob = await visitors.comes("Ada"), await visitors.comes("Bob", WIDE)
     for who in (ada, bob):
@@ -177,6 +177,30 @@ async def test_two_want_one_seat_and_who_is_late_is_told_by_whom_not_but_which(s
     await chosen(bob.page, "")
     await bob.chooses_seat("12C")
     await bob.holds()
+
+
+# --- once ------------------------------------------------------------------------------------
+
+
+async def test_back_to_the_map_after_holding_and_the_button_again_is_one_booking(system, visitor):
+    page = await at_the_map(visitor, await system.a_flight())
+    await visitor.names("Ada Lovelace")
+    await visitor.chooses_seat("12A")
+    await visitor.holds()
+    await page.go_back()
+    await visitor.reads("You hold seats on")
+    await visitor.names("Ada Lovelace")
+    await visitor.presses("Hold the seats")
+    # Her own seat is no longer free, so it is another wish: she is asked whether she means it.
+    await visitor.is_told("was sent before")
+    assert len(await bookings_of(visitor)) == 1
+    await visitor.holds()
+    assert len(await bookings_of(visitor)) == 2
+
+
+async def bookings_of(visitor):
+    answer = await visitor.page.request.get("/api/v1/bookings")
+    return (await answer.json())["data"]
 
 
 # --- how it looks ----------------------------------------------------------------------------

@@ -106,16 +106,6 @@ class Typed:
                 found |= {f"seats.{segment}.{place}": ALL_OR_NONE for place in open_places}
         return found
 
-    def without(self, lost: set[tuple[int, str]]) -> Typed:
-        """The same without these seats, named by flight and number."""
-        return replace(
-            self,
-            seats=tuple(
-                tuple("" if (segment, seat) in lost else seat for seat in seats)
-                for segment, seats in enumerate(self.seats)
-            ),
-        )
-
     def body(self, wish: Wish) -> dict[str, Any]:
         """What the API is asked for."""
         body: dict[str, Any] = {

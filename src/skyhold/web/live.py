@@ -23,7 +23,7 @@ from skyhold.kernel.http.draining import STATE
 from .api import Away, Refused
 from .seat_map import taken_and_free
 
-# In one process. A flight costs a request a second, whoever looks little more than a connection.
+# In one process. A flight costs a request a second (7 ms), whoever looks little but a connection.
 FLIGHTS_MAX = 50
 LOOKERS_MAX = 1_000
 FULL_RETRY_S, LEAVING_RETRY_S = 60, 5

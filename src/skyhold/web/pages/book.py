@@ -133,16 +133,16 @@ async def _show(visit: Visit, wish: Wish, typed: Typed, trouble: Trouble | None 
         )
     trouble = trouble or Trouble(OK)
     lost = set() if trouble.may_be_ours else _lost(segments, typed)
-    kept, total = typed.without(lost), _total(segments, wish.party)
+    total = _total(segments, wish.party)
     return visit.show(
         "book.html",
         trouble.status,
         wish=wish,
-        typed=kept,
+        typed=typed,
         segments=segments,
         drawings=[
             segment.drawing(wish.cabin, seats, keep=trouble.may_be_ours)
-            for segment, seats in zip(segments, kept.seats, strict=True)
+            for segment, seats in zip(segments, typed.seats, strict=True)
         ],
         live=not trouble.may_be_ours,
         total=total,
