@@ -101,7 +101,6 @@ async def test_back_after_cancelling_finds_it_cancelled(system, visitor):
 async def test_whoever_signed_out_sees_nothing_by_going_back(system, visitor):
     await visitor.has_an_account()
     await visitor.has_booked(await system.a_flight(), "12A")
-    await visitor.presses("Sign out")
-    await visitor.is_told("You are signed out")
+    await visitor.signs_out()
     await visitor.page.go_back()
     await expect(visitor.page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -15,8 +15,26 @@ from .shapes import WIDE
 async def test_the_keyboard_alone_books_pays_and_cancels(system, visitors):
     flight = await system.flight(await system.a_flight(aircraft="320"))
     ada = await visitors.comes("Ada", WIDE)
-    page, keys = ada.page, Keyboard(ada.page)
+    keys = Keyboard(ada.page)
+    await searches(ada, keys, flight)
+    await opens_an_account(ada, keys)
+    await books(ada, keys)
 
+    await keys.tabs_to(ada.page.get_by_role("radio", name="tok_visa"))
+    await keys.tabs_to(ada.page.get_by_role("button", name=re.compile("^Pay ")))
+    await keys.press("Enter")
+    await ada.is_("confirmed")
+
+    await keys.tabs_to(ada.page.get_by_role("link", name=re.compile("^Cancel this booking")))
+    await keys.press("Enter")
+    await ada.arrives_at(re.compile("^Cancel booking"))
+    await keys.tabs_to(ada.page.get_by_role("button", name="Cancel the booking"))
+    await keys.press("Enter")
+    await ada.is_("cancelled")
+
+
+async def searches(ada, keys, flight) -> None:
+    page = ada.page
     await ada.opens("/")
     await keys.tabs_to(page.get_by_label("From"))
     await keys.type("kenned")
@@ -35,48 +53,36 @@ async def test_the_keyboard_alone_books_pays_and_cancels(system, visitors):
     await keys.tabs_to(page.get_by_role("button", name="Search"))
     await keys.press("Enter")
     await ada.reads(flight["flight_number"])
-
     offer = re.compile(f"^Choose {flight['flight_number']} at")
     await keys.tabs_to(page.get_by_role("link", name=offer))
     await keys.press("Enter")
+
+
+async def opens_an_account(ada, keys) -> None:
     await ada.arrives_at("Sign in")
-    await keys.tabs_to(page.get_by_role("link", name="Open an account"))
+    await keys.tabs_to(ada.page.get_by_role("link", name="Open an account"))
     await keys.press("Enter")
     await ada.arrives_at("Open an account")
-    for label, typed in (
-        ("Your name", "Ada Lovelace"),
-        ("E-mail", ada.email),
-        ("Password", PASSWORD),
-    ):
-        await keys.tabs_to(page.get_by_label(label))
+    answers = {"Your name": "Ada Lovelace", "E-mail": ada.email, "Password": PASSWORD}
+    for label, typed in answers.items():
+        await keys.tabs_to(ada.page.get_by_label(label))
         await keys.type(typed)
     await keys.press("Enter")
 
+
+async def books(ada, keys) -> None:
     await ada.arrives_at("Choose your seats")
-    await keys.tabs_to(page.get_by_label("Given name"))
-    await keys.type("Ada")
-    await keys.tabs_to(page.get_by_label("Family name"))
-    await keys.type("Lovelace")
-    await keys.tabs_to(page.locator("[data-seat][tabindex='0']"))
+    for label, typed in {"Given name": "Ada", "Family name": "Lovelace"}.items():
+        await keys.tabs_to(ada.page.get_by_label(label))
+        await keys.type(typed)
+    await keys.tabs_to(ada.page.locator("[data-seat][tabindex='0']"))
     await keys.walks_to(ada.seat("12C"))
     await keys.press("Space")
     await expect(ada.seat("12C")).to_have_attribute("aria-pressed", "true")
     await ada.is_told("12C chosen")
-    await keys.tabs_to(page.get_by_role("button", name="Hold the seats"))
+    await keys.tabs_to(ada.page.get_by_role("button", name="Hold the seats"))
     await keys.press("Enter")
     await ada.is_("held")
-
-    await keys.tabs_to(page.get_by_role("radio", name="tok_visa"))
-    await keys.tabs_to(page.get_by_role("button", name=re.compile("^Pay ")))
-    await keys.press("Enter")
-    await ada.is_("confirmed")
-
-    await keys.tabs_to(page.get_by_role("link", name=re.compile("^Cancel this booking")))
-    await keys.press("Enter")
-    await ada.arrives_at(re.compile("^Cancel booking"))
-    await keys.tabs_to(page.get_by_role("button", name="Cancel the booking"))
-    await keys.press("Enter")
-    await ada.is_("cancelled")
 
 
 async def test_each_seat_says_what_it_is(system, visitor):

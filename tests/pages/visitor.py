@@ -108,6 +108,11 @@ class Visitor:
         await self.page.get_by_label("Password").fill(PASSWORD)
         await self.presses("Open the account")
 
+    async def signs_out(self) -> None:
+        """By the button that every page has."""
+        await self.presses("Sign out")
+        await self.is_told("You are signed out")
+
     async def has_an_account(self) -> None:
         """The same in no time, and signed in, for stories that begin later."""
         who = {"name": f"{self.name} Lovelace", "email": self.email, "password": PASSWORD}
