@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import pytest_asyncio
 
@@ -38,7 +40,9 @@ def house(browser, template, tmp_path_factory):
     It takes seconds to start, and each test makes its own flights. Without a browser none is
     started.
     """
-    with serving(tmp_path_factory.mktemp("house"), template) as house:
+    folder = tmp_path_factory.mktemp("house")
+    shutil.copytree(template, folder, dirs_exist_ok=True)
+    with serving(folder) as house:
         yield house
 
 

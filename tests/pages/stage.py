@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,13 @@ import httpx
 from playwright.async_api import Browser
 
 from support.fleet import Fleet
-from support.system import TwoProcesses, free_port, wait_until_ready
+from support.system import PASSWORD, TwoProcesses, free_port, wait_until_ready
 
 from .looks import shot
 from .shapes import PHONE, Shape
 from .visitor import Visitor
 
+SKYHOLD = Path(sys.executable).with_name("skyhold")
 STARTS_WITHIN_S = 90
 # The browser's own time is nobody's: an airport's clock is shown as the airport has it.
 ELSEWHERE = {"locale": "en-GB", "timezone_id": "Asia/Tokyo"}
@@ -36,12 +40,11 @@ class House:
 
 
 @contextmanager
-def serving(folder: Path, template: Path, **settings: object) -> Iterator[House]:
-    """Both services and their pages on one port, with databases of their own."""
-    shutil.copytree(template, folder, dirs_exist_ok=True)
+def serving(folder: Path, *options: str) -> Iterator[House]:
+    """`skyhold serve`: both services and their pages on one port, with databases in the folder."""
     clock_file = folder / "clock"
-    with Fleet(folder, clock_file=clock_file, **settings) as fleet:
-        server = fleet.start("serve", port=free_port())
+    with Fleet(folder, clock_file=clock_file) as fleet:
+        server = fleet.start("serve", *options, port=free_port())
         wait_until_ready(server, STARTS_WITHIN_S)
         yield House(server.url, folder, clock_file, os.environ | dict(fleet.environment))
 
@@ -51,7 +54,24 @@ async def clients(house: House) -> AsyncIterator[TwoProcesses]:
     """The same system by its API: it makes flights, moves the time and looks into things."""
     limits = httpx.Limits(keepalive_expiry=2)
     async with httpx.AsyncClient(base_url=house.url, timeout=60, limits=limits) as http:
-        yield TwoProcesses(http, http, house.clock_file)
+        system = TwoProcesses(http, http, house.clock_file)
+        with suppress(OSError):
+            system._ahead = timedelta(seconds=float(house.clock_file.read_text()))
+        yield system
+
+
+async def hire(house: House, email: str) -> str:
+    """Makes somebody staff, as one does on the command line; answers the e-mail."""
+    name = ["--name", "Dora Desk", "--password", PASSWORD]
+    await asyncio.to_thread(
+        subprocess.run,
+        [SKYHOLD, "booking", "create-staff", email, *name],
+        env=house.environment,
+        cwd=house.folder,
+        check=True,
+        capture_output=True,
+    )
+    return email
 
 
 @dataclass

@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest_asyncio
 from playwright.async_api import expect
 
-from support.system import PASSWORD
-
 from .looks import look
 from .shapes import WIDE
-
-SKYHOLD = Path(sys.executable).with_name("skyhold")
+from .stage import hire
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def staff(house) -> str:
-    """The e-mail of somebody who was made staff on the command line."""
-    email = "desk@example.com"
-    command = [SKYHOLD, "booking", "create-staff", email, "--name", "Dora Desk"]
-    await asyncio.to_thread(
-        subprocess.run,
-        [*command, "--password", PASSWORD],
-        env=house.environment,
-        cwd=house.folder,
-        check=True,
-        capture_output=True,
-    )
-    return email
+    return await hire(house, "desk@example.com")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def dora(visitors, staff):
     """At the desk, signed in."""
     dora = await visitors.comes("Dora", WIDE)
-    await dora.opens("/sign-in")
-    await dora.page.get_by_label("E-mail").fill(staff)
-    await dora.page.get_by_label("Password").fill(PASSWORD)
-    await dora.presses("Sign in")
+    await dora.signs_in(staff)
     await dora.follows(re.compile("^Desk$"))
     return dora
 

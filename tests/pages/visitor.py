@@ -108,6 +108,14 @@ class Visitor:
         await self.page.get_by_label("Password").fill(PASSWORD)
         await self.presses("Open the account")
 
+    async def signs_in(self, email: str) -> None:
+        """With the password that everybody has here."""
+        await self.opens("/sign-in")
+        await self.page.get_by_label("E-mail").fill(email)
+        await self.page.get_by_label("Password").fill(PASSWORD)
+        await self.presses("Sign in")
+        await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
+
     async def signs_out(self) -> None:
         """By the button that every page has."""
         await self.presses("Sign out")
