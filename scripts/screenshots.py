@@ -26,7 +26,7 @@ from support.system import TwoProcesses, eventually
 from support.traveller import Traveller
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-SCREEN = Shape("readme", 1200, 760)
+SCREEN = Shape("readme", 1200, 900)
 HOURS = 36
 NIGHT = range(8)
 ROUTE = {"origin": "JFK", "destination": "LAX", "passengers": "1"}
@@ -61,7 +61,7 @@ async def _flights(system: TwoProcesses) -> list[str]:
     """Some of one kind of aircraft, days ahead."""
     day = (system.now() + timedelta(hours=HOURS, days=DAYS_AHEAD)).date()
     found = await system.flights_http.get("/api/v1/flights", params=ROUTE | {"date": str(day)})
-    return [it["id"] for it in found.json()["data"] if it["aircraft"].startswith(AIRCRAFT)][:3]
+    return [it["id"] for it in found.json()["data"] if it["aircraft"].startswith(AIRCRAFT)][:2]
 
 
 async def _an_hour(system: TwoProcesses, flights: Sequence[str], hour: int) -> None:
@@ -130,6 +130,7 @@ async def _desk(dora: Visitor, house: House) -> None:
     await dora.signs_in(await hire(house, "desk@example.com"))
     await dora.opens("/desk")
     await expect(dora.page.get_by_role("img").first).to_be_visible()
+    await dora.page.locator("h1").evaluate("it => it.scrollIntoView()")
     await _picture(dora, "desk")
 
 
