@@ -34,7 +34,7 @@ measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-pages bench-memory bench-instructions check audit sbom format docs lock clean
+.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -86,6 +86,9 @@ check: $(tools) ## style, types, import rules, dependencies and security, all of
 
 audit: $(tools) ## are locked packages known to be vulnerable? exits with 3 when nobody could be asked
 	@$(bin)/python scripts/audit.py $(ARGS)
+
+screenshots: $(tools) ## the pictures in README.md, into docs/images (needs Chromium)
+	@PYTHONPATH=tests $(bin)/python scripts/screenshots.py
 
 sbom: $(tools) ## write dist/skyhold.cdx.json: what Skyhold is made of (CycloneDX)
 	@$(bin)/python scripts/sbom.py

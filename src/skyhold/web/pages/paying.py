@@ -13,6 +13,11 @@ from .bookings import show_booking
 NOT_FOUND = 404
 
 
+async def look(visit: Visit) -> Response:
+    """Back to the booking: this address is where its form is sent to."""
+    return visit.go(f"/bookings/{visit.part('booking_id')}")
+
+
 @signed_in
 async def pay(visit: Visit) -> Response:
     """Pay with the token that was picked; whatever comes of it is on the booking's page."""
@@ -42,5 +47,6 @@ def _token(form: Form) -> str:
 
 
 ROUTES: list[tuple[str, str, Handler]] = [
+    ("/bookings/{booking_id}/pay", "GET", look),
     ("/bookings/{booking_id}/pay", "POST", pay),
 ]

@@ -114,3 +114,13 @@ class Airports {
 for (const input of document.querySelectorAll("[data-airports] input[type=text]")) {
   new Airports(input);
 }
+
+// A browser that comes back to an empty form does not fill in again what is not to be completed
+// automatically; the address knows it.
+for (const form of document.querySelectorAll("form[role=search]")) {
+  form.addEventListener("submit", () => {
+    if (location.pathname === "/") {
+      history.replaceState(null, "", `/?${new URLSearchParams(new FormData(form))}`);
+    }
+  });
+}

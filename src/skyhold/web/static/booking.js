@@ -1,6 +1,13 @@
 // The countdown of a booking that is held, and pages that wait for something.
 
 const LOOK_AGAIN_MS = 2500;
+const PAYING = /\/pay$/;
+
+// After a payment that was refused the address is its form's. Looked at again, the page is the
+// booking's, and the browser does not ask whether to send the form once more.
+if (PAYING.test(location.pathname)) {
+  history.replaceState(null, "", location.pathname.replace(PAYING, ""));
+}
 
 function countDown(place) {
   const endsAt = performance.now() + 1000 * Number(place.dataset.secondsLeft);
