@@ -17,6 +17,7 @@ from playwright.async_api import Page, Route
 
 from .shapes import SCHEMES, SHAPES
 
+LOOKS_FOR_S = 120
 PICTURES = Path(__file__).parents[2] / "test-artifacts" / "pages"
 # Besides what axe does by itself: a target is 24 pixels wide and high, or has room around it.
 _RUN = "axe.run({resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})"
@@ -45,20 +46,24 @@ async def look(page: Page, name: str) -> None:
 
 @asynccontextmanager
 async def _staying(page: Page) -> AsyncIterator[None]:
-    """A page that would load itself again waits with that until it has been looked at."""
-    looked_at = asyncio.Event()
+    """A page that would load itself again stays, and does so when it has been looked at."""
+    wanted_away: list[str] = []
 
-    async def wait(route: Route) -> None:
+    async def stay(route: Route) -> None:
         if route.request.is_navigation_request():
-            await looked_at.wait()
-        await route.continue_()
+            wanted_away.append(route.request.url)
+            await route.abort("aborted")
+        else:
+            await route.continue_()
 
-    await page.route("**", wait)
+    await page.route("**", stay)
     try:
-        yield
+        async with asyncio.timeout(LOOKS_FOR_S):
+            yield
     finally:
-        looked_at.set()
-        await page.unroute("**", wait)
+        await page.unroute("**", stay)
+    if wanted_away:
+        await page.goto(wanted_away[-1])
 
 
 async def shot(page: Page, name: str) -> Path:

@@ -25,6 +25,8 @@ from .visitor import Visitor
 
 SKYHOLD = Path(sys.executable).with_name("skyhold")
 STARTS_WITHIN_S = 90
+# A browser waits for them, and they should not keep a core from it.
+ROUNDS = {"expiry_period_s": 0.3, "sweep_period_s": 0.3, "relay_period_s": 0.2}
 # The browser's own time is nobody's: an airport's clock is shown as the airport has it.
 ELSEWHERE = {"locale": "en-GB", "timezone_id": "Asia/Tokyo"}
 
@@ -43,7 +45,7 @@ class House:
 def serving(folder: Path, *options: str) -> Iterator[House]:
     """`skyhold serve`: both services and their pages on one port, with databases in the folder."""
     clock_file = folder / "clock"
-    with Fleet(folder, clock_file=clock_file) as fleet:
+    with Fleet(folder, clock_file=clock_file, **ROUNDS) as fleet:
         server = fleet.start("serve", *options, port=free_port())
         wait_until_ready(server, STARTS_WITHIN_S)
         yield House(server.url, folder, clock_file, os.environ | dict(fleet.environment))
