@@ -229,6 +229,13 @@ async def test_what_is_not_there_is_a_page_of_404(reader, address):
     assert (await reader.open(address)).status == 404
 
 
+async def test_whoever_is_nowhere_is_still_signed_in(reader):
+    await reader.registers()
+    page = await reader.open("/bookings/x/y/z")
+    assert (page.status, "Sign out" in page.text) == (404, True)
+    assert page.html == (await reader.open("/desk")).html
+
+
 async def test_a_page_runs_nothing_but_our_own_files(reader):
     page = await reader.open("/")
     policy = page.headers["content-security-policy"]

@@ -25,7 +25,7 @@ class Away(Exception):
     """No clear answer: whoever was asked is away, too busy, or makes no sense."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refused(Exception):
     """The API said no. `errors` name the fields of what was sent: {"field", "message"}."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -100,9 +101,17 @@ def _route(site: Site, path: str, method: str, handler: Handler) -> Route:
     return Route(path, endpoint, methods=[method])
 
 
+async def _stranded(request: Request, site: Site) -> Visit:
+    """Somebody at an address where there is nothing; they are who they are there, too."""
+    visit = Visit(request, site)
+    with suppress(Away, Refused):
+        await visit.arrive()
+    return visit
+
+
 def _apology(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def apologise(request: Request, error: Exception) -> Response:
-        visit = getattr(request.state, "visit", None) or Visit(request, site)
+        visit = getattr(request.state, "visit", None) or await _stranded(request, site)
         # A session that went on with fresh tokens must not lose them because a page failed.
         return visit.keep(sorry(visit, error))
 
