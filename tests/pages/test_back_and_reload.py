@@ -8,6 +8,8 @@ from playwright.async_api import Page, expect
 
 from support.system import PASSWORD
 
+from .visitor import DAY_H
+
 
 async def reload(page: Page) -> None:
     """Loads the page again; a browser that has to ask for it would send a form once more."""
@@ -30,7 +32,7 @@ async def bookings_of(visitor) -> list[str]:
 
 
 async def test_a_search_is_an_address_and_back_finds_what_was_typed(system, visitor):
-    flight = await system.flight(await system.a_flight())
+    flight = await system.flight(await system.a_flight(departs_in_h=24 * DAY_H))
     day = flight["departing_at"][:10]
     await visitor.searches("JFK", "LAX", on=day, travellers=2)
     await reload(visitor.page)

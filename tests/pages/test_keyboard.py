@@ -10,10 +10,11 @@ from support.system import PASSWORD
 
 from .keyboard import Keyboard
 from .shapes import WIDE
+from .visitor import DAY_H
 
 
 async def test_the_keyboard_alone_books_pays_and_cancels(system, visitors):
-    flight = await system.flight(await system.a_flight(aircraft="320"))
+    flight = await system.flight(await system.a_flight(aircraft="320", departs_in_h=23 * DAY_H))
     ada = await visitors.comes("Ada", WIDE)
     keys = Keyboard(ada.page)
     await searches(ada, keys, flight)

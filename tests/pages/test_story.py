@@ -7,6 +7,7 @@ import re
 from playwright.async_api import expect
 
 from .looks import look
+from .visitor import DAY_H
 
 
 async def test_from_the_first_search_to_the_money_back(system, visitors):
@@ -87,7 +88,9 @@ async def cancels(ada, locator: str) -> None:
 
 async def a_busy_flight(system) -> str:
     """A flight with two cabins, where others have seats already."""
-    flight = await system.a_flight(aircraft="320", first="420.00", economy="129.00")
+    flight = await system.a_flight(
+        aircraft="320", departs_in_h=20 * DAY_H, first="420.00", economy="129.00"
+    )
     someone = await system.traveller("Someone")
     for seats in (["5A", "5B", "5C"], ["11D", "11E"], ["12F"], ["19C", "19D"], ["22A"]):
         booked = await someone.book(flight, party=len(seats), seats=seats)

@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from .looks import shot
 from .test_paying import approval
+from .visitor import DAY_H
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -17,7 +18,7 @@ async def visitor(visitors):
 
 
 async def test_the_whole_story(system, visitor):
-    flight = await system.flight(await system.a_flight(aircraft="320"))
+    flight = await system.flight(await system.a_flight(aircraft="320", departs_in_h=21 * DAY_H))
     await visitor.searches("JFK", "LAX", on=flight["departing_at"][:10], travellers=2)
     await visitor.takes(flight["flight_number"])
     await visitor.registers()
@@ -38,7 +39,7 @@ async def test_the_whole_story(system, visitor):
 
 
 async def test_a_city_with_several_airports_asks_which_one(system, visitor):
-    flight = await system.flight(await system.a_flight())
+    flight = await system.flight(await system.a_flight(departs_in_h=22 * DAY_H))
     await visitor.opens("/")
     await visitor.page.get_by_label("From").fill("New York")
     await visitor.page.get_by_label("To").fill("LAX")

@@ -15,6 +15,8 @@ from support.system import PASSWORD, eventually
 
 from .complaints import listen
 
+# Flights that are searched for depart on days of their own: a page of results holds twenty.
+DAY_H = 24
 # Nothing here depends on speed: a disk may stall for seconds, and again.
 WITHIN_MS = 30_000
 expect.set_options(timeout=WITHIN_MS)
