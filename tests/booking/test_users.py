@@ -386,6 +386,8 @@ async def test_logging_out_takes_the_cookie_away(browser):
         "__Host-skyhold_access",
         "skyhold_refresh",
         "__Secure-skyhold_refresh",
+        "skyhold_session",
+        "__Host-skyhold_session",
     }
     assert (await me(browser)).status == 401
     assert (await browser.post("/api/v1/users/logout")).status_code == 204
