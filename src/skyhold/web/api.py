@@ -33,6 +33,7 @@ class Refused(Exception):
     code: str
     detail: str
     errors: Sequence[Mapping[str, str]] = ()
+    retry_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,15 @@ class Ways(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Calls as one visitor: with their token if there is one, from where they are."""
+    """Calls as one visitor: with their token if there is one, from where they are.
+
+    `browser` is what theirs calls itself: people tell their sessions apart by it.
+    """
 
     ways: Ways
     token: str | None = None
     address: str | None = None
+    browser: str | None = None
 
     async def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 - JSON
         """The JSON at this address. What is None in `query` is left out. Raises Refused, Away."""
@@ -124,6 +129,8 @@ class Api:
             headers["content-type"] = "application/json"
         if key is not None:
             headers["idempotency-key"] = key
+        if self.browser is not None:
+            headers["user-agent"] = self.browser
         if self.address is not None:
             headers["x-forwarded-for"] = self.address
         if request_id := get_contextvars().get("request_id"):
@@ -163,5 +170,9 @@ def _refusal(reply: RawReply) -> Exception:
     if not isinstance(problem, dict) or "code" not in problem:
         return Away(f"status {reply.status} without a problem")
     return Refused(
-        reply.status, problem["code"], problem.get("detail", ""), problem.get("errors") or ()
+        reply.status,
+        problem["code"],
+        problem.get("detail", ""),
+        problem.get("errors") or (),
+        reply.headers.get("retry-after"),
     )

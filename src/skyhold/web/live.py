@@ -100,6 +100,11 @@ class Looker:
                     return HEARTBEAT
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to say."""
+        return self._is_over
+
     def wake(self) -> None:
         """There may be something to say."""
         self._woken.set()
@@ -155,6 +160,7 @@ class _Flight:
     def end(self) -> None:
         for looker in self.lookers:
             looker.end()
+        self.answered.set()  # those who have not begun to look need not wait for that
 
 
 class Live:
@@ -193,6 +199,9 @@ class Live:
         if looker.flight.refusal is not None:
             looker.leave()
             raise looker.flight.refusal
+        if looker.is_over:
+            looker.leave()
+            raise NotNow(LEAVING_RETRY_S)
         return looker
 
     def end(self) -> None:

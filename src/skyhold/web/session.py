@@ -24,9 +24,10 @@ UNAUTHORIZED = 401
 class Session:
     """The same two tokens that the API hands to every client; nothing is kept on the server."""
 
-    def __init__(self, cookies: Mapping[str, str]) -> None:
-        self.token = cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
-        self._refresh = cookies.get(SECURE_PAGES_COOKIE) or cookies.get(PAGES_COOKIE)
+    def __init__(self, cookies: Mapping[str, str], *, secure: bool) -> None:
+        # Where there is https the plain names are not believed: a neighbour may have set those.
+        self.token = cookies.get(SECURE_COOKIE if secure else COOKIE)
+        self._refresh = cookies.get(SECURE_PAGES_COOKIE if secure else PAGES_COOKIE)
         self._fresh: Mapping[str, Any] | None = None
         self._ended = False
 

@@ -23,9 +23,12 @@ def sorry(visit: Visit, error: Exception) -> Response:
     """A page that says what went wrong, in words for travellers."""
     match error:
         case Refused(status=401):
-            return visit.go(f"/sign-in?{urlencode({'next': visit.here})}")
+            return visit.go(f"/sign-in?{urlencode({'next': visit.back})}")
         case Refused():
-            return _page(visit, error.status, error.detail)
+            page = _page(visit, error.status, error.detail)
+            if error.retry_after is not None:
+                page.headers["retry-after"] = error.retry_after
+            return page
         case Away():
             return _page(
                 visit,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from skyhold.kernel.ids import new_id
 
-from .api import Api
+from .api import Api, Away
 from .forms import Form
 from .session import Session
 from .site import Site
@@ -26,9 +27,10 @@ HEADERS = {
 }
 # What a page says of what was just done; the address carries the name only.
 NOTICES = {
-    "registered": "Welcome! Your account is open, and you are signed in.",
+    "registered": "Welcome! Your account is open.",
     "signed_in": "You are signed in.",
     "signed_out": "You are signed out.",
+    "signed_out_here": "You are signed out in this browser. The server could not be told just now.",
     "held": "The seats are held for you. Please pay before the time below.",
     "paid": "Thank you, the payment has arrived. Your booking is confirmed.",
     "settling": "The payment is on its way. This page tells you when it has arrived.",
@@ -38,6 +40,8 @@ NOTICES = {
     "flight_retimed": "The flight has new times. Its bookings hear of it within moments.",
     "not_confirmed": "There is an itinerary, and a calendar file, once a booking is confirmed.",
 }
+# What may be said anywhere; the others only where it is so.
+OF_ACCOUNTS = frozenset({"registered", "signed_in", "signed_out", "signed_out_here"})
 Handler = Callable[["Visit"], Awaitable[Response]]
 
 
@@ -58,19 +62,28 @@ class Visit:
         self.request = request
         self.address = None if request.client is None else request.client.host
         self.path: Mapping[str, str] = request.path_params
-        self.session = Session(request.cookies)
+        self.session = Session(request.cookies, secure=site.secure)
         self.person: Person | None = None
+        self.is_unsure = False  # nobody could say who it is
 
     @property
     def api(self) -> Api:
         """The public API, asked as whoever is signed in."""
-        return Api(self.site, self.session.token, self.address)
+        browser = self.request.headers.get("user-agent")
+        return Api(self.site, self.session.token, self.address, browser)
 
     @property
     def here(self) -> str:
         """The address of this page with its query, to come back to."""
         url = self.request.url
         return f"{url.path}?{url.query}" if url.query else url.path
+
+    @property
+    def back(self) -> str:
+        """Where to come back to: this page, or the one that a form stood on."""
+        if self.request.method == "GET":
+            return self.here
+        return self.request.url.path.rpartition("/")[0] or "/"
 
     def query(self, name: str, default: str = "") -> str:
         """One parameter of the address, without blanks around it."""
@@ -82,21 +95,36 @@ class Visit:
 
     def part(self, name: str) -> str:
         """A part of the address, fit to be part of an address of the API."""
-        return quote(self.path[name], safe="")
+        return as_part(self.path[name])
 
     async def form(self) -> Form:
         """What was typed. Raises NotAForm."""
         return Form.parse(await self.request.body())
 
     async def arrive(self) -> None:
-        """Find out who it is; a session that is older than its token goes on with a fresh one."""
-        if (known := await self.session.recognise(self.site, self.address)) is not None:
+        """Find out who it is; a session that is older than its token goes on with a fresh one.
+
+        When nobody can say who it is, what is for everybody goes on without.
+        """
+        try:
+            known = await self.session.recognise(self.site, self.address)
+        except Away:
+            self.is_unsure, known = True, None
+        if known is not None:
             self.person = Person(known["name"], known["email"], known["role"] in {"staff", "admin"})
 
-    def show(self, template: str, status: int = 200, **context: Any) -> Response:  # noqa: ANN401 - whatever it shows
-        """A page."""
+    def show(
+        self,
+        template: str,
+        status: int = 200,
+        *,
+        notices: frozenset[str] = OF_ACCOUNTS,
+        **context: Any,  # noqa: ANN401 - whatever it shows
+    ) -> Response:
+        """A page. `notices` are those that are true of what it shows, whatever its address says."""
         page = self.site.templates.get_template(template)
-        notice = NOTICES.get(self.query("notice"))
+        said = self.query("notice")
+        notice = NOTICES[said] if said in notices else None
         html = page.render(person=self.person, here=self.here, notice=notice, **context)
         return HTMLResponse(html, status, HEADERS)
 
@@ -113,14 +141,20 @@ class Visit:
 
     def back_to(self, url: str, default: str = "/") -> str:
         """The address if it is one of ours, otherwise the default: nobody is led elsewhere."""
-        parts = urlsplit(url)
-        ours = url.startswith("/") and not url.startswith(("//", "/\\"))
-        return url if ours and not parts.netloc and url.isprintable() else default
+        is_ours = url.startswith("/") and not url.startswith(("//", "/\\")) and url.isprintable()
+        return url if is_ours else default
 
     @staticmethod
     def fresh_key() -> str:
         """An Idempotency-Key for a form: sent twice, it counts once."""
         return new_id()
+
+
+def as_part(text: str) -> str:
+    """Text as one part of an address of the API. Raises HTTPException (404) for what leads away."""
+    if text in {".", ".."}:
+        raise HTTPException(404)
+    return quote(text, safe="")
 
 
 _FOR_ANYBODY: set[Handler] = set()
@@ -141,9 +175,11 @@ def signed_in(handler: Handler) -> Handler:
     """For those who are signed in; others do that first, and come back."""
 
     async def guarded(visit: Visit) -> Response:
+        if visit.is_unsure:
+            msg = "nobody can say who this is"
+            raise Away(msg)
         if visit.person is None:
-            back = visit.here if visit.request.method == "GET" else visit.query("next", "/")
-            return visit.go(f"/sign-in?{urlencode({'next': back})}")
+            return visit.go(f"/sign-in?{urlencode({'next': visit.back})}")
         return await handler(visit)
 
     return guarded

@@ -33,18 +33,23 @@ class _From(Enum):
 class Guard:
     """Decides whether a request that changes something is one its user meant.
 
-    `allowed` are other origins whose pages may; with `secure` pages over plain http may not.
+    `allowed` are other origins whose pages may; with `secure` pages over plain http may not. With
+    `forms` it guards pages, to which a header says nothing.
     """
 
-    def __init__(self, allowed: frozenset[str], *, secure: bool) -> None:
+    def __init__(self, allowed: frozenset[str], *, secure: bool, forms: bool = False) -> None:
         self._allowed = allowed
+        self._forms = forms
         self._schemes = ("https",) if secure else ("http", "https")
 
     def refuses(self, method: str, headers: Mapping[bytes, bytes]) -> bool:
         """Whether the answer is CrossSiteRequest."""
-        # Another site can neither set that header without being asked whether it may, nor make
-        # the browser add it.
-        if method in SAFE_METHODS or b"authorization" in headers:
+        if method in SAFE_METHODS:
+            return False
+        # Another site cannot set that header without being asked whether it may. A browser adds one
+        # by itself behind a proxy that wants a password: the API then goes by the header, and pages
+        # by the cookie.
+        if b"authorization" in headers and not self._forms:
             return False
         where = self._where(headers)
         return where is _From.ELSEWHERE or (where is _From.UNKNOWN and _has_credentials(headers))

@@ -70,7 +70,7 @@ class Doorkeeper:
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
         self._edge = edge
-        self._guard = Guard(edge.origins, secure=edge.secure)
+        self._guard = Guard(edge.origins, secure=edge.secure, forms=edge.forms)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or say why not."""

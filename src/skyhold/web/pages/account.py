@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from skyhold.web.api import Refused
+from skyhold.web.api import Away, Refused
 from skyhold.web.forms import Form
 from skyhold.web.visit import Handler, Visit
 
@@ -21,10 +23,14 @@ async def ask_who(visit: Visit) -> Response:
 async def sign_in(visit: Visit) -> Response:
     """Begin a session, and go on to where one wanted to be."""
     form = await visit.form()
+    before = visit.api if visit.person is not None else None
     try:
         await _begin(visit, form)
     except Refused as error:
         return _sign_in_form(visit, form, form.text("next"), error)
+    if before is not None:
+        with suppress(Refused, Away):
+            await before.post("/api/v1/users/logout")  # one session at a time
     return visit.go(visit.back_to(form.text("next"), "/bookings"))
 
 
@@ -39,17 +45,24 @@ async def register(visit: Visit) -> Response:
     new = {"name": form.text("name"), **_credentials(form)}
     try:
         await visit.api.post("/api/v1/users/register", new)
-        await _begin(visit, form)
     except Refused as error:
         return _register_form(visit, form, form.text("next"), error)
+    try:
+        await _begin(visit, form)
+    except Refused:  # too many sign in from there just now; the account is open all the same
+        return visit.go(f"/sign-in?{urlencode({'next': form.text('next')})}", "registered")
     return visit.go(visit.back_to(form.text("next")), "registered")
 
 
 async def sign_out(visit: Visit) -> Response:
-    """End the session, here and everywhere."""
-    await visit.api.post("/api/v1/users/logout")
+    """End the session, here and everywhere; here in any case."""
+    notice = "signed_out"
+    try:
+        await visit.api.post("/api/v1/users/logout")
+    except Away:
+        notice = "signed_out_here"
     visit.session.end()
-    return visit.go("/", "signed_out")
+    return visit.go("/", notice)
 
 
 async def _begin(visit: Visit, form: Form) -> None:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -20,7 +19,7 @@ from skyhold.web.api import Away, Refused
 from skyhold.web.booking_form import Typed, Wish
 from skyhold.web.forms import Form
 from skyhold.web.seat_map import Drawing, draw, taken_and_free
-from skyhold.web.visit import Handler, Visit, signed_in
+from skyhold.web.visit import Handler, Visit, as_part, signed_in
 
 Json = Mapping[str, Any]
 OK, UNAUTHORIZED, NOT_FOUND, CONFLICT, UNPROCESSABLE, AWAY = 200, 401, 404, 409, 422, 503
@@ -203,7 +202,7 @@ async def _segments(visit: Visit, wish: Wish) -> list[Segment] | None:
 
 
 async def _facts(visit: Visit, flight_id: str) -> tuple[Json, Json]:
-    path = f"/api/v1/flights/{quote(flight_id, safe='')}"
+    path = f"/api/v1/flights/{as_part(flight_id)}"
     flight, seat_map = await asyncio.gather(visit.api.get(path), visit.api.get(f"{path}/seats"))
     return flight, seat_map
 

@@ -12,6 +12,14 @@ from skyhold.web.api import Refused
 from skyhold.web.visit import Handler, Visit, signed_in
 
 LOG_MAX = 50
+# A notice in the address is said only where it is so.
+TRUE_OF = {
+    "held": frozenset({"held", "not_confirmed"}),
+    "paying": frozenset({"settling", "not_confirmed"}),
+    "confirmed": frozenset({"paid"}),
+    "expired": frozenset({"not_confirmed"}),
+    "cancelled": frozenset({"cancelled", "not_confirmed"}),
+}
 STATES = ("held", "paying", "confirmed", "expired", "cancelled")
 
 
@@ -67,6 +75,7 @@ async def show_booking(
     *,
     problem: str | None = None,
     token: str = "",
+    key: str = "",
 ) -> Response:
     """A booking's page; `problem` says why what was just asked for did not happen."""
     timeline = await visit.api.get(f"/api/v1/bookings/{booking['id']}/timeline", limit=LOG_MAX)
@@ -79,7 +88,8 @@ async def show_booking(
         seconds_left=_seconds_left(visit, booking),
         tokens=visit.site.test_tokens,
         token=token,
-        key=visit.fresh_key(),
+        key=key or visit.fresh_key(),
+        notices=TRUE_OF.get(booking["status"], frozenset()),
     )
 
 

@@ -86,7 +86,11 @@ def _again(visit: Visit, asked: Mapping[str, str], problem: str | None) -> Respo
 
 async def _story(visit: Visit, status: int = 200, problem: str | None = None) -> Response:
     told = await visit.api.get(f"{FOUND}/{visit.part('booking_id')}/story")
-    return visit.show("desk/booking.html", status, told=told, it=told["booking"], problem=problem)
+    it = told["booking"]
+    notices = frozenset({"cancelled"} & {it["status"]})
+    return visit.show(
+        "desk/booking.html", status, told=told, it=it, problem=problem, notices=notices
+    )
 
 
 def _address(visit: Visit) -> str:

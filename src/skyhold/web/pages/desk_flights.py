@@ -127,8 +127,15 @@ def _flight(
 ) -> Response:
     # What an input of type datetime-local takes: without the offset, which is the airport's.
     times = {name: (typed or {}).get(name) or flight[name][:16] for name in TIMES}
+    is_off = flight["status"] == "cancelled"
     return visit.show(
-        "desk/flight.html", status, flight=flight, load=_load(flight), times=times, problem=problem
+        "desk/flight.html",
+        status,
+        flight=flight,
+        load=_load(flight),
+        times=times,
+        problem=problem,
+        notices=frozenset({"flight_cancelled" if is_off else "flight_retimed"}),
     )
 
 

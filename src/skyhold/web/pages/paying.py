@@ -10,7 +10,11 @@ from skyhold.web.visit import Handler, Visit, signed_in
 
 from .bookings import show_booking
 
-NOT_FOUND = 404
+NOT_FOUND, UNAVAILABLE = 404, 503
+UNCLEAR = (
+    "There was no clear answer, so you may not have paid. Please press the button again: "
+    "you are charged once, however often you do."
+)
 
 
 async def look(visit: Visit) -> Response:
@@ -31,8 +35,7 @@ async def pay(visit: Visit) -> Response:
             key=form.text("key") or None,
         )
     except Away:
-        # It may have been taken all the same: the page says how it stands, and asks again.
-        return visit.go(f"/bookings/{booking_id}", "settling")
+        return await _unclear(visit, booking_id, form, token)
     except Refused as error:
         if error.status == NOT_FOUND:
             raise
@@ -40,6 +43,16 @@ async def pay(visit: Visit) -> Response:
         return await show_booking(visit, booking, error.status, problem=error.detail, token=token)
     notice = "paid" if payment["status"] == "captured" else "settling"
     return visit.go(f"/bookings/{booking_id}", notice)
+
+
+async def _unclear(visit: Visit, booking_id: str, form: Form, token: str) -> Response:
+    """Perhaps it was taken: under the same key it can be asked for again, and counts once."""
+    booking = await visit.api.get(f"/api/v1/bookings/{booking_id}")
+    if booking["status"] != "held":
+        return visit.go(f"/bookings/{booking_id}", "settling")
+    return await show_booking(
+        visit, booking, UNAVAILABLE, problem=UNCLEAR, token=token, key=form.text("key")
+    )
 
 
 def _token(form: Form) -> str:

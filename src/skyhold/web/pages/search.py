@@ -15,6 +15,7 @@ from skyhold.web.visit import Handler, Visit, for_anybody
 PARTY_MAX = 9
 SUGGESTED_MAX = 8
 CODE_LENGTH = 3
+UNPROCESSABLE = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,9 @@ async def _airports(visit: Visit, text: str) -> list[Mapping[str, str]]:
     asked = code if len(code) == CODE_LENGTH else text
     try:
         found = await visit.api.get("/api/v1/airports", q=asked, limit=SUGGESTED_MAX)
-    except Refused:
+    except Refused as error:
+        if error.status != UNPROCESSABLE:
+            raise
         return []
     data: list[Mapping[str, str]] = found["data"]
     return data
