@@ -130,7 +130,9 @@ async def _desk(dora: Visitor, house: House) -> None:
     await dora.signs_in(await hire(house, "desk@example.com"))
     await dora.opens("/desk")
     await expect(dora.page.get_by_role("img").first).to_be_visible()
-    await dora.page.locator("h1").evaluate("it => it.scrollIntoView()")
+    await dora.page.locator("h1").evaluate(
+        "it => scrollTo(0, it.getBoundingClientRect().top + scrollY - 16)"
+    )
     await _picture(dora, "desk")
 
 

@@ -103,11 +103,11 @@ class Visitor:
         await self.follows("Open an account")
         await self.opens_account()
 
-    async def opens_account(self) -> None:
+    async def opens_account(self, password: str = PASSWORD) -> None:
         """Fills in the form for it."""
         await self.page.get_by_label("Your name").fill(f"{self.name} Lovelace")
         await self.page.get_by_label("E-mail").fill(self.email)
-        await self.page.get_by_label("Password").fill(PASSWORD)
+        await self.page.get_by_label("Password").fill(password)
         await self.presses("Open the account")
 
     async def signs_in(self, email: str) -> None:
