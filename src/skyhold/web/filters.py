@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 _DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?")
@@ -79,6 +79,11 @@ def status(name: str) -> str:
     return STATUSES.get(name, name)
 
 
+def numbers_by_flight(segments: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The flight number of each flight, by its id."""
+    return {segment["flight_id"]: segment["flight_number"] for segment in segments}
+
+
 def words(name: str) -> str:
     """Payment started, of payment_started."""
     return name.replace("_", " ").capitalize()
@@ -90,5 +95,18 @@ def _read(instant: str) -> datetime:
 
 ALL = {
     it.__name__: it
-    for it in (money, clock, day, zone, moment, days_later, duration, took, cabin, status, words)
+    for it in (
+        money,
+        clock,
+        day,
+        zone,
+        moment,
+        days_later,
+        duration,
+        took,
+        cabin,
+        status,
+        words,
+        numbers_by_flight,
+    )
 }

@@ -35,9 +35,10 @@ NOTICES = {
     "paid": "Thank you, the payment has arrived. Your booking is confirmed.",
     "settling": "The payment is on its way. This page tells you when it has arrived.",
     "cancelled": "The booking is cancelled.",
-    "flight_cancelled": "The flight is cancelled. Its bookings hear of it within moments, and what "
-    "was paid for them is given back.",
-    "flight_retimed": "The flight has new times. Its bookings hear of it within moments.",
+    "flight_cancelled": "The flight is cancelled. Its bookings are told, and what was paid for "
+    "them is given back, as soon as the news reaches them: usually within moments.",
+    "flight_retimed": "The flight has new times. Its bookings are told as soon as the news reaches "
+    "them: usually within moments.",
     "not_confirmed": "There is an itinerary, and a calendar file, once a booking is confirmed.",
 }
 # What may be said anywhere; the others only where it is so.
