@@ -9,11 +9,13 @@ import pytest
 from support.databases import databases
 from support.system import Servers, start_servers, stop
 
+# Without processes of their own comes last: what is started for a way runs until the next one, and
+# would go on beside all the tests that follow.
 WAYS = {
-    "one process": None,
     "two processes": "sqlite",
     "two processes on MariaDB": "mariadb",
     "two processes on PostgreSQL": "postgresql",
+    "one process": None,
 }
 
 

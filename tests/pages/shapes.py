@@ -21,5 +21,5 @@ class Shape:
 
 PHONE = Shape("360", 360, 740)
 WIDE = Shape("1440", 1440, 900)
-SHAPES = (PHONE, WIDE)
-SCHEMES = ("light", "dark")
+# What fits depends on the width and what can be read on the colours, so not all four are needed.
+LOOKS = ((PHONE, "dark"), (WIDE, "light"))
