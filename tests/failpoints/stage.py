@@ -92,13 +92,20 @@ class Stage:
         self.system.advance(seconds=seconds)
 
     async def cancel_flight(self) -> None:
-        """The airline does."""
-        reply = await self.system.flights_http.patch(
+        """The airline does; its bookings may hear of it, and the system die, before it is told."""
+        try:
+            reply = await self._cancel_flight()
+        except httpx.TransportError:
+            await self.rise()
+            reply = await self._cancel_flight()
+        assert reply.status_code == 200, reply.text
+
+    async def _cancel_flight(self) -> httpx.Response:
+        return await self.system.flights_http.patch(
             f"/api/v1/flights/{self.flight}",
             json={"status": "cancelled"},
             headers=self.system.staff(),
         )
-        assert reply.status_code == 200, reply.text
 
     async def approve(self, payment_id: str) -> None:
         """The payer does, on the provider's page."""
