@@ -10,6 +10,8 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from skyhold.kernel.ids import new_id
+
 from .floors import measure_bare
 from .numbers import Spread, total_ms
 from .operations import FLOOR
@@ -24,7 +26,7 @@ FILE = RESULTS / "pages.json"
 PAGES = {
     "search form": "/",
     "results": "/flights?{search}&passengers=1",
-    "seats and passengers": "/book?flight={flight}&cabin=economy&passengers=1",
+    "seats and passengers": f"/book?flight={{flight}}&cabin=economy&passengers=1&key={new_id()}",
     "a booking": "/bookings/{booking}",
     "my bookings": "/bookings",
     "itinerary": "/bookings/{booking}/itinerary",
