@@ -10,8 +10,9 @@ import pytest
 from booking_stage import a_traveller, lost_request
 from sqlalchemy import delete, insert
 
-from skyhold.booking import wiring
+from skyhold.booking import broker
 from skyhold.booking.auditing import terms_of
+from skyhold.booking.broker import dead_letters_of
 from skyhold.booking.jobs import audit as job
 from skyhold.booking.jobs.audit import LOOKS_EVERY_S, RETRY_S, Audits
 from skyhold.booking.models.tables import BookingLogRow
@@ -20,7 +21,6 @@ from skyhold.booking.services import overview as overview_service
 from skyhold.booking.services.audit.look import Reader
 from skyhold.booking.services.overview import HOURS
 from skyhold.booking.settings import BookingSettings
-from skyhold.booking.wiring import _dead_letters
 from skyhold.contracts.queues import TOPOLOGY
 from skyhold.flight.models.tables import SeatClaimRow
 from skyhold.kernel.db import DatabaseBusy
@@ -97,14 +97,14 @@ async def test_without_a_broker_nobody_can_have_dead_letters_and_it_says_why(sys
 async def test_a_broker_that_does_not_answer_is_said_and_holds_nothing_up(system, monkeypatch):
     settings = BookingSettings(_env_file=None, **SETTINGS_OF_A_BROKER)
     bus = rabbit_bus(settings, source="booking", topology=TOPOLOGY)
-    asked = _dead_letters(bus)
+    asked = dead_letters_of(bus)
     assert await asked() == "The broker did not answer."
 
     async def silent():
         await asyncio.Event().wait()
 
     monkeypatch.setattr(bus, "dead_letters", silent)
-    monkeypatch.setattr(wiring, "BROKER_MAX_S", 0.05)
+    monkeypatch.setattr(broker, "BROKER_MAX_S", 0.05)
     assert await asked() == "The broker did not answer."
 
     async def some():
@@ -112,7 +112,7 @@ async def test_a_broker_that_does_not_answer_is_said_and_holds_nothing_up(system
 
     monkeypatch.setattr(bus, "dead_letters", some)
     monkeypatch.setattr(system.bookings.overview, "_dead_letters", asked)
-    monkeypatch.setattr(wiring, "BROKER_MAX_S", 60)
+    monkeypatch.setattr(broker, "BROKER_MAX_S", 60)
     seen = await overview(system)
     assert seen["dead_letters"] == [{"queue": "notifications", "messages": 3}]
     assert seen["dead_letters_unknown"] is None

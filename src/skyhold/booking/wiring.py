@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from skyhold.contracts.events import BOOKING
 from skyhold.contracts.queues import TOPOLOGY
 from skyhold.kernel.auth import Tokens
 from skyhold.kernel.background import Background
-from skyhold.kernel.backlog import DEAD_LETTERS
 from skyhold.kernel.client import Transport
 from skyhold.kernel.clock import Clock, clock_for
 from skyhold.kernel.db import Database
@@ -20,18 +18,17 @@ from skyhold.kernel.http.routes import Routes
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.jobs import Periodic
 from skyhold.kernel.leases import Lease
-from skyhold.kernel.logging import get_logger
 from skyhold.kernel.messaging import Bus, MemoryBus
 from skyhold.kernel.messaging.from_settings import rabbit_bus
-from skyhold.kernel.messaging.rabbit import RabbitBus
 from skyhold.kernel.migrations import History
-from skyhold.kernel.observatory import Probe, Readings
+from skyhold.kernel.observatory import Probe
 from skyhold.kernel.outbox import Outbox
 from skyhold.kernel.people import People
 from skyhold.kernel.relay import Relay
 from skyhold.kernel.settings import secret
 
 from .auditing import Auditing, auditing_of
+from .broker import dead_letters_of, probes_of
 from .clients.flights import Flights
 from .clients.mailer import Mailer
 from .clients.payments.from_settings import stripe_notices
@@ -58,7 +55,7 @@ from .services.hoarding import Hoarding
 from .services.letters import Letters
 from .services.look import Views
 from .services.notify import Notifier
-from .services.overview import DeadLetters, Overview
+from .services.overview import Overview
 from .services.pay import Cashier
 from .services.record import Recorder
 from .services.settle import Settler
@@ -70,9 +67,6 @@ from .services.wake import Waker
 from .services.webhooks import Webhooks
 from .settings import BookingSettings
 
-log = get_logger(__name__)
-
-BROKER_MAX_S = 2.0
 HISTORY = History("booking", Path(__file__).parent / "migrations")
 
 
@@ -243,7 +237,7 @@ def wire(
         mailer=mailer,
         stories=stories,
         desk=Desk(db, timelines, stories, clock),
-        overview=Overview(db, backlog, _dead_letters(bus), clock),
+        overview=Overview(db, backlog, dead_letters_of(bus), clock),
         jobs=(
             # What moved may have another step due: only a round in which nothing moved is a pause.
             Periodic("drive", settings.expiry_period_s, drive.run_once, round_max=1),
@@ -251,7 +245,7 @@ def wire(
             *auditing.jobs,
             *membership.jobs,
         ),
-        probes=_probes(backlog, bus),
+        probes=probes_of(backlog, bus),
         routers=routers,
     )
 
@@ -295,30 +289,3 @@ def _webhooks(
 ) -> Webhooks | None:
     read = stripe_notices(settings)
     return None if read is None else Webhooks("stripe", read, db, Inbox(INBOX), waker, clock)
-
-
-def _probes(backlog: Backlog, bus: Bus) -> Mapping[str, Probe]:
-    if not isinstance(bus, RabbitBus):
-        return {"booking": backlog.look}
-
-    async def dead_letters() -> Readings:
-        found = await bus.dead_letters() if bus.connected else {}
-        return {DEAD_LETTERS: {(queue,): count for queue, count in found.items()}}
-
-    return {"booking": backlog.look, "dead_letters": dead_letters}
-
-
-def _dead_letters(bus: Bus) -> DeadLetters:
-    """What the desk is told of them."""
-
-    async def dead_letters() -> Mapping[str, int] | str:
-        if not isinstance(bus, RabbitBus):
-            return "There is no broker: an event that fails stays unpublished and is told again."
-        try:
-            async with asyncio.timeout(BROKER_MAX_S):
-                return await bus.dead_letters()
-        except Exception as error:  # noqa: BLE001 - the desk looks when something is wrong
-            log.warning("desk.no_dead_letters", error=repr(error))
-            return "The broker did not answer."
-
-    return dead_letters

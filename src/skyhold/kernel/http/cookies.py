@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import Request
 from starlette.responses import Response
 
@@ -30,41 +32,28 @@ CREDENTIAL_COOKIES = frozenset(
 
 def set_access_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
     """HttpOnly and SameSite=Lax; with `secure` over https only, and bound to this very host."""
-    response.set_cookie(
-        SECURE_COOKIE if secure else COOKIE,
-        token,
-        max_age=max_age_s,
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
+    name = SECURE_COOKIE if secure else COOKIE
+    _set(response, name, token, max_age_s=max_age_s, secure=secure, path="/", samesite="lax")
 
 
 def set_refresh_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
     """HttpOnly and SameSite=Strict, shown to the addresses of users only."""
-    response.set_cookie(
-        SECURE_REFRESH_COOKIE if secure else REFRESH_COOKIE,
+    name = SECURE_REFRESH_COOKIE if secure else REFRESH_COOKIE
+    _set(
+        response,
+        name,
         token,
-        max_age=max_age_s,
-        path=REFRESH_PATH,
+        max_age_s=max_age_s,
         secure=secure,
-        httponly=True,
+        path=REFRESH_PATH,
         samesite="strict",
     )
 
 
 def set_pages_cookie(response: Response, token: str, *, max_age_s: int, secure: bool) -> None:
     """The refresh token of a session that began on a page; HttpOnly and SameSite=Lax."""
-    response.set_cookie(
-        SECURE_PAGES_COOKIE if secure else PAGES_COOKIE,
-        token,
-        max_age=max_age_s,
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
+    name = SECURE_PAGES_COOKIE if secure else PAGES_COOKIE
+    _set(response, name, token, max_age_s=max_age_s, secure=secure, path="/", samesite="lax")
 
 
 def clear_cookies(response: Response) -> None:
@@ -86,3 +75,24 @@ def clear_cookies(response: Response) -> None:
 async def refresh_cookie(request: Request) -> str | None:
     """A dependency: the refresh token that a browser brings along."""
     return request.cookies.get(SECURE_REFRESH_COOKIE) or request.cookies.get(REFRESH_COOKIE)
+
+
+def _set(
+    response: Response,
+    name: str,
+    token: str,
+    *,
+    max_age_s: int,
+    secure: bool,
+    path: str,
+    samesite: Literal["lax", "strict"],
+) -> None:
+    response.set_cookie(
+        name,
+        token,
+        max_age=max_age_s,
+        path=path,
+        secure=secure,
+        httponly=True,
+        samesite=samesite,
+    )
