@@ -13,6 +13,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from . import filters
+
 # What the public API says; a seat map, a seat, an amount of money.
 Said = Mapping[str, Any]
 
@@ -26,13 +28,6 @@ LEG_ROOM = 12  # before a row at an exit
 HEADING = 52  # the name of a cabin and its letters
 NOSE = 64
 TAIL = 40
-
-TITLES = {
-    "first": "First",
-    "business": "Business",
-    "premium_economy": "Premium economy",
-    "economy": "Economy",
-}
 
 
 class State(StrEnum):
@@ -103,7 +98,7 @@ class Cabin:
     @property
     def title(self) -> str:
         """Its name as people say it."""
-        return TITLES.get(self.name, self.name)
+        return filters.cabin(self.name)
 
 
 @dataclass(frozen=True)

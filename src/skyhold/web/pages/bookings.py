@@ -11,6 +11,8 @@ from starlette.responses import Response
 from skyhold.web.api import Refused
 from skyhold.web.visit import Handler, Visit, signed_in
 
+from .a_booking import STATES, address_of, given_back, state_picked
+
 LOG_MAX = 50
 # A notice in the address is said only where it is so.
 TRUE_OF = {
@@ -20,50 +22,50 @@ TRUE_OF = {
     "expired": frozenset({"not_confirmed"}),
     "cancelled": frozenset({"cancelled", "not_confirmed"}),
 }
-STATES = ("held", "paying", "confirmed", "expired", "cancelled")
 
 
 @signed_in
 async def mine(visit: Visit) -> Response:
     """The newest first; by state if one is picked."""
-    picked = visit.query("status")
+    picked = state_picked(visit)
     found = await visit.api.get(
         "/api/v1/bookings",
-        status=picked if picked in STATES else None,
+        status=picked,
         after=visit.query("after") or None,
     )
     return visit.show(
-        "bookings.html", bookings=found["data"], more=found["next"], picked=picked, states=STATES
+        "bookings.html",
+        bookings=found["data"],
+        more=found["next"],
+        picked=state_picked(visit) or "",
+        states=STATES,
     )
 
 
 @signed_in
 async def one(visit: Visit) -> Response:
     """One booking: what it is, what can be done with it, and what was done."""
-    return await show_booking(visit, await visit.api.get(_address(visit)))
+    return await show_booking(visit, await visit.api.get(address_of(visit)))
 
 
 @signed_in
 async def ask_cancel(visit: Visit) -> Response:
     """What cancelling gives back, before it is done."""
-    booking = await visit.api.get(_address(visit))
+    booking = await visit.api.get(address_of(visit))
     if "cancel" not in booking["available_actions"]:
         return visit.go(f"/bookings/{booking['id']}")
-    paid = (booking["payment"] or {}).get("status") == "captured"
-    return visit.show(
-        "cancel.html", booking=booking, refund=booking["total"] if paid else None, problem=None
-    )
+    return visit.show("cancel.html", booking=booking, refund=given_back(booking), problem=None)
 
 
 @signed_in
 async def cancel(visit: Visit) -> Response:
     """Cancel it; what cannot be cancelled is shown as it is."""
     try:
-        booking = await visit.api.delete(_address(visit))
+        booking = await visit.api.delete(address_of(visit))
     except Refused as error:
         if error.status == 404:  # noqa: PLR2004
             raise
-        booking = await visit.api.get(_address(visit))
+        booking = await visit.api.get(address_of(visit))
         return await show_booking(visit, booking, error.status, problem=error.detail)
     return visit.go(f"/bookings/{booking['id']}", "cancelled")
 
@@ -96,10 +98,6 @@ async def show_booking(
 def _seconds_left(visit: Visit, booking: Mapping[str, Any]) -> int:
     until = datetime.fromisoformat(booking["payment_required_by"]) - visit.site.clock.now()
     return max(0, int(until.total_seconds()))
-
-
-def _address(visit: Visit) -> str:
-    return f"/api/v1/bookings/{visit.part('booking_id')}"
 
 
 ROUTES: list[tuple[str, str, Handler]] = [

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from skyhold.web.api import Refused
 from skyhold.web.visit import Handler, Visit, staff_only
 
+from .a_booking import STATES, address_of, given_back, state_picked
+
 FOUND = "/api/v1/desk/bookings"
 WAYS = ("record_locator", "family_name", "flight_id")
-STATES = ("held", "paying", "confirmed", "expired", "cancelled")
 INVALID, NOT_FOUND = 422, 404
 
 
@@ -39,20 +40,17 @@ async def one(visit: Visit) -> Response:
 @staff_only
 async def ask_cancel(visit: Visit) -> Response:
     """What cancelling would give back, before it is done."""
-    booking = await visit.api.get(_address(visit))
+    booking = await visit.api.get(address_of(visit))
     if "cancel" not in booking["available_actions"]:
         return await _story(visit, 409, "This booking cannot be cancelled as it stands.")
-    paid = (booking["payment"] or {}).get("status") == "captured"
-    return visit.show(
-        "desk/cancel.html", booking=booking, refund=booking["total"] if paid else None
-    )
+    return visit.show("desk/cancel.html", booking=booking, refund=given_back(booking))
 
 
 @staff_only
 async def cancel(visit: Visit) -> Response:
     """Cancel it; whether that is possible is for the API to say."""
     try:
-        booking = await visit.api.delete(_address(visit))
+        booking = await visit.api.delete(address_of(visit))
     except Refused as error:
         if error.status == NOT_FOUND:
             raise
@@ -61,8 +59,7 @@ async def cancel(visit: Visit) -> Response:
 
 
 async def _found(visit: Visit, asked: Mapping[str, str], given: Mapping[str, str]) -> Response:
-    picked = visit.query("status")
-    state = picked if picked in STATES else None
+    state = state_picked(visit)
     after = visit.query("after") or None
     found = await visit.api.get(FOUND, **given, status=state, after=after)
     if "record_locator" in given and len(found["data"]) == 1:
@@ -91,10 +88,6 @@ async def _story(visit: Visit, status: int = 200, problem: str | None = None) ->
     return visit.show(
         "desk/booking.html", status, told=told, it=it, problem=problem, notices=notices
     )
-
-
-def _address(visit: Visit) -> str:
-    return f"/api/v1/bookings/{visit.part('booking_id')}"
 
 
 ROUTES: list[tuple[str, str, Handler]] = [

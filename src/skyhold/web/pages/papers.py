@@ -13,6 +13,8 @@ from skyhold.web.api import Away, Refused
 from skyhold.web.boarding_pass import BoardingPass, boarding_passes, symbol
 from skyhold.web.visit import Handler, Visit, signed_in
 
+from .a_booking import address_of
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -28,7 +30,7 @@ class Code:
 @signed_in
 async def itinerary(visit: Visit) -> Response:
     """Made to be printed, or to be held under a reader at the airport."""
-    booking = await visit.api.get(_address(visit))
+    booking = await visit.api.get(address_of(visit))
     if booking["status"] != "confirmed":
         return visit.go(f"/bookings/{booking['id']}", "not_confirmed")
     flight_ids = dict.fromkeys(segment["flight_id"] for segment in booking["segments"])
@@ -47,7 +49,7 @@ async def itinerary(visit: Visit) -> Response:
 async def calendar(visit: Visit) -> Response:
     """The API's file, as it is."""
     try:
-        file = await visit.api.file(f"{_address(visit)}/calendar")
+        file = await visit.api.file(f"{address_of(visit)}/calendar")
     except Refused as error:
         if error.code != "not_confirmed":
             raise
@@ -77,10 +79,6 @@ def _code(boarding_pass: BoardingPass) -> Code:
         symbol(boarding_pass.text),
         boarding_pass.text,
     )
-
-
-def _address(visit: Visit) -> str:
-    return f"/api/v1/bookings/{visit.part('booking_id')}"
 
 
 ROUTES: list[tuple[str, str, Handler]] = [

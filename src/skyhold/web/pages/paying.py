@@ -8,6 +8,7 @@ from skyhold.web.api import Away, Refused
 from skyhold.web.forms import Form
 from skyhold.web.visit import Handler, Visit, signed_in
 
+from .a_booking import address_of
 from .bookings import show_booking
 
 NOT_FOUND, UNAVAILABLE = 404, 503
@@ -39,7 +40,7 @@ async def pay(visit: Visit) -> Response:
     except Refused as error:
         if error.status == NOT_FOUND:
             raise
-        booking = await visit.api.get(f"/api/v1/bookings/{booking_id}")
+        booking = await visit.api.get(address_of(visit))
         return await show_booking(visit, booking, error.status, problem=error.detail, token=token)
     notice = "paid" if payment["status"] == "captured" else "settling"
     return visit.go(f"/bookings/{booking_id}", notice)
@@ -47,7 +48,7 @@ async def pay(visit: Visit) -> Response:
 
 async def _unclear(visit: Visit, booking_id: str, form: Form, token: str) -> Response:
     """Perhaps it was taken: under the same key it can be asked for again, and counts once."""
-    booking = await visit.api.get(f"/api/v1/bookings/{booking_id}")
+    booking = await visit.api.get(address_of(visit))
     if booking["status"] != "held":
         return visit.go(f"/bookings/{booking_id}", "settling")
     return await show_booking(
