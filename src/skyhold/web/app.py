@@ -104,7 +104,7 @@ def _route(site: Site, path: str, method: str, handler: Handler) -> Route:
 async def _stranded(request: Request, site: Site) -> Visit:
     """Somebody at an address where there is nothing; they are who they are there, too."""
     visit = Visit(request, site)
-    with suppress(Away, Refused):
+    with suppress(Refused):
         await visit.arrive()
     return visit
 

@@ -8,9 +8,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from skyhold.web.api import Api
 from skyhold.web.live import NotNow, Stream
-from skyhold.web.visit import Handler, Visit
+from skyhold.web.visit import Handler, Visit, for_anybody
 
 
+@for_anybody
 async def seats(visit: Visit) -> Response:
     """Events for as long as it is looked at; see `skyhold.web.live`."""
     flight_id, nobody = visit.part("flight_id"), Api(visit.site)
