@@ -102,7 +102,6 @@ ALL = {
         zone,
         moment,
         days_later,
-        duration,
         took,
         cabin,
         status,

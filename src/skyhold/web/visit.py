@@ -28,7 +28,6 @@ HEADERS = {
 # What a page says of what was just done; the address carries the name only.
 NOTICES = {
     "registered": "Welcome! Your account is open.",
-    "signed_in": "You are signed in.",
     "signed_out": "You are signed out.",
     "signed_out_here": "You are signed out in this browser. The server could not be told just now.",
     "held": "The seats are held for you. Please pay before the time below.",
@@ -42,7 +41,7 @@ NOTICES = {
     "not_confirmed": "There is an itinerary, and a calendar file, once a booking is confirmed.",
 }
 # What may be said anywhere; the others only where it is so.
-OF_ACCOUNTS = frozenset({"registered", "signed_in", "signed_out", "signed_out_here"})
+OF_ACCOUNTS = frozenset({"registered", "signed_out", "signed_out_here"})
 Handler = Callable[["Visit"], Awaitable[Response]]
 
 
