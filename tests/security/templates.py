@@ -169,7 +169,7 @@ async def a_counted_hold(lab: Lab) -> Request:
 
 def _hold(segment: dict[str, Any]) -> Request:
     total = {"amount": "129.00", "currency": "USD"}
-    body = {"segments": [segment], "ttl_s": 60, "expected_total": total}
+    body = {"segments": [segment], "ttl_s": 3600, "expected_total": total}
     return Request(path={"hold_id": new_id()}, body=body)
 
 
