@@ -35,6 +35,11 @@ _OVERDUE_ON = (
         HoldRow.expires_at <= _NOW,
     )
 )
+_MOVE = (
+    update(HoldRow)
+    .where(HoldRow.id.in_(_IDS), HoldRow.status == bindparam("old"))
+    .values(status=bindparam("new"), resolved_at=_NOW, ver=HoldRow.ver + 1)
+)
 _NEW_HOLDS, _NEW_CLAIMS = insert(HoldRow), insert(SeatClaimRow)
 
 
@@ -86,11 +91,7 @@ async def _move(tx: Tx, moves: Iterable[Move], now: datetime) -> None:
     for move in moves:
         by_kind[move.old, move.new].append(move.hold_id)
     for (old, new), ids in by_kind.items():
-        moved = await tx.run(
-            update(HoldRow)
-            .where(HoldRow.id.in_(ids), HoldRow.status == old)
-            .values(status=new, resolved_at=now, ver=HoldRow.ver + 1)
-        )
+        moved = await tx.run(_MOVE, values={"ids": ids, "old": old, "new": new, "now": now})
         if moved != len(ids):
             raise LostRace
 
