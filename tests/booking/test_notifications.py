@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from email import message_from_bytes, policy
 
 import pytest
 from booking_stage import a_traveller
@@ -36,6 +35,7 @@ from skyhold.kernel.db import Database
 from skyhold.kernel.inbox import Inbox
 from skyhold.kernel.messaging import MemoryBus
 from skyhold.kernel.outbox import Outbox
+from support.mailbox import event_of, letters_in
 from support.system import eventually
 
 NOBODY = "0198c0de-0000-7000-8000-00000000000b"
@@ -291,15 +291,13 @@ async def test_a_journey_leaves_its_letters_in_the_mail_folder(inside):
             await step(booking)
 
         async def arrived(number=letters_by_then):
-            return len(list(folder.glob("*.eml"))) == number
+            return len(letters_in(folder)) == number
 
         await eventually(arrived)
     async with inside.bookings.db.read() as tx:
         events = await Outbox(OUTBOX, "").about(tx, booking["id"], limit=10)
-    told = [
-        message_from_bytes((folder / f"{event.id}.eml").read_bytes(), policy=policy.default)
-        for event in events
-    ]
+    by_event = {event_of(letter): letter for letter in letters_in(folder)}
+    told = [by_event[event.id] for event in events]
     assert [letter["Subject"].replace(booking["record_locator"], "…") for letter in told] == [
         "Booking …: your seats are held, please pay",
         "Booking … is confirmed",

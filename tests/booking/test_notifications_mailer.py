@@ -1,11 +1,16 @@
-"""Handing letters over: to a real SMTP server, and to a folder."""
+"""Handing letters over: to a real SMTP server, and to a mailbox on the disk."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import stat
+import sys
 import time
+from asyncio.subprocess import PIPE
+from datetime import UTC, datetime
+from email.message import EmailMessage
 
 import pytest
 from notifications_stage import (
@@ -15,18 +20,38 @@ from notifications_stage import (
     authenticator,
     calendar_of,
     certificate,
+    html_of,
     letters,
-    news,
     read,
     smtp_server,
     text_of,
+    words,
 )
 
-from skyhold.booking.clients.mailer import CONNECTIONS_MAX, FolderMailer, MailRefused, SmtpMailer
+from skyhold.booking.clients import mailbox as mailbox_module
+from skyhold.booking.clients.mailbox import MailboxMailer
+from skyhold.booking.clients.mailer import CONNECTIONS_MAX, MailRefused, SmtpMailer
 from skyhold.kernel.client import Unknown
+from skyhold.kernel.clock import FrozenClock
+from support.mailbox import letters_in
 from support.system import free_port
 
 HOST = "127.0.0.1"
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "rb+") as box:
+    fcntl.lockf(box, fcntl.LOCK_EX)
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+class OldPostOffice(PostOffice):
+    """Takes 7-bit text only."""
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: N802
+        session.host_name = hostname
+        return [response for response in responses if "8BITMIME" not in response]
 
 
 @pytest.fixture
@@ -267,7 +292,19 @@ async def test_an_address_cannot_speak_to_the_server(plain, office):
     assert office.envelopes == []
 
 
-# --- the folder ------------------------------------------------------------------------------
+@pytest.mark.parametrize("takes_8_bit", [True, False])
+async def test_a_letter_can_be_read_whatever_a_server_takes(takes_8_bit):
+    office = PostOffice() if takes_8_bit else OldPostOffice()
+    letter = to("ada@example.com")
+    async with smtp_server(office) as port:
+        await SmtpMailer(HOST, port, security="none", timeout_s=20).send(letter)
+    (envelope,), (arrived,) = office.envelopes, office.letters
+    assert words(text_of(arrived)) == words(text_of(letter))
+    assert words(html_of(arrived)) == words(html_of(letter))
+    assert envelope.content.isascii() is not takes_8_bit
+
+
+# --- the mailbox -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -275,64 +312,119 @@ def folder(tmp_path):
     return tmp_path / "data" / "mail"
 
 
-async def test_the_folder_keeps_letters_for_this_account_alone(folder):
+@pytest.fixture
+def clock():
+    return FrozenClock(datetime(2026, 11, 30, 23, 59, tzinfo=UTC))
+
+
+@pytest.fixture
+def box(folder, clock):
+    return MailboxMailer(folder, clock)
+
+
+async def test_the_mailbox_keeps_letters_for_this_account_alone(folder, box):
     letter = to("ada@example.com")
-    await FolderMailer(folder).send(letter)
+    await box.send(letter)
     (file,) = folder.iterdir()
-    assert file.name == "0198c0de-1111-7000-8000-000000000001.eml"
+    assert file.name == "2026-11-30.mbox"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert file.read_bytes() == letter.as_bytes()
+    (found,) = letters_in(folder)
+    assert found.items() == letter.items()
+    assert text_of(found) == text_of(letter)
+    assert calendar_of(found) == calendar_of(letter)
 
 
-async def test_a_repeat_overwrites_and_another_letter_does_not(folder):
-    mailer = FolderMailer(folder)
-    first = to("ada@example.com")
-    await mailer.send(first)
-    await mailer.send(to("ada@example.com"))
-    assert len(list(folder.iterdir())) == 1
-    await mailer.send(letters.compose(news("booking.held", id="another")))
-    assert {file.name for file in folder.iterdir()} == {
-        "0198c0de-1111-7000-8000-000000000001.eml",
-        "another.eml",
+async def test_letters_stand_one_after_the_other_and_every_day_has_its_own(folder, box, clock):
+    for who in ("ada@example.com", "eve@example.com"):
+        await box.send(to(who))
+    clock.advance(minutes=1)
+    await box.send(to("bob@example.com"))
+    assert {file.name: file.read_text().count("\nTo: ") for file in folder.iterdir()} == {
+        "2026-11-30.mbox": 2,
+        "2026-12-01.mbox": 1,
     }
+    found = [str(one["To"]) for one in letters_in(folder)]
+    assert found == ["ada@example.com", "eve@example.com", "bob@example.com"]
 
 
-@pytest.mark.parametrize(
-    "message_id",
-    ["<../../evil@x>", "<.hidden@x>", "</etc/passwd@x>", "<a b@x>", "", None],
-)
-async def test_no_message_id_names_a_file_elsewhere(folder, message_id):
-    letter = to("ada@example.com")
-    del letter["Message-ID"]
-    if message_id is not None:
-        letter["Message-ID"] = message_id
-    await FolderMailer(folder).send(letter)
-    (file,) = folder.parent.rglob("*.eml")
-    assert file.parent == folder
-    assert len(file.stem) == 64
+async def test_a_repeat_can_be_told_by_its_message_id(folder, box):
+    for _ in range(2):
+        await box.send(to("ada@example.com"))
+    first, again = letters_in(folder)
+    assert first["Message-ID"] == again["Message-ID"]
 
 
-async def test_nobody_ever_reads_half_a_letter(folder, monkeypatch):
-    """The disk is full in the middle: what was there before stays, and nothing is left over."""
-    mailer = FolderMailer(folder)
-    await mailer.send(to("ada@example.com"))
+async def test_no_text_of_a_letter_begins_another_one(folder, box):
+    letter = EmailMessage()
+    letter.set_content("Hello,\n\nFrom Newark it goes to Houston.\n>From there on.\n")
+    await box.send(letter)
+    (found,) = letters_in(folder)
+    assert "\n>From Newark it goes to Houston.\n>>From there on." in found.get_content()
+
+
+async def test_those_that_wait_are_written_together(folder, box, monkeypatch):
+    synced = []
+    monkeypatch.setattr(mailbox_module.os, "fsync", synced.append)
+    await asyncio.gather(*(box.send(to(f"{n}@example.com")) for n in range(50)))
+    assert len(letters_in(folder)) == 50
+    assert len(synced) < 5
+
+
+async def test_two_mailers_write_into_one_mailbox(folder, clock):
+    boxes = [MailboxMailer(folder, clock) for _ in range(2)]
+    await asyncio.gather(*(box.send(to(f"{n}@example.com")) for box in boxes for n in range(20)))
+    assert len(letters_in(folder)) == 40
+
+
+async def test_a_mail_program_that_is_at_the_mailbox_is_waited_for(folder, box):
+    await box.send(to("ada@example.com"))
     (file,) = folder.iterdir()
-    before = file.read_bytes()
+    busy = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOCKED, file, stdin=PIPE, stdout=PIPE
+    )
+    await busy.stdout.readline()
+    sending = asyncio.create_task(box.send(to("eve@example.com")))
+    await asyncio.sleep(0.05)
+    assert len(letters_in(folder)) == 1
+    await busy.communicate(b"")
+    await sending
+    assert len(letters_in(folder)) == 2
 
-    def full(_):
+
+async def test_a_full_disk_takes_all_of_a_letter_or_nothing(folder, box, monkeypatch):
+    """It is full in the middle: what was there before stays, and nothing is left over."""
+    await box.send(to("ada@example.com"))
+    (file,) = folder.iterdir()
+    before, write = file.read_bytes(), os.write
+    room = iter([100])
+
+    def nearly_full(to, content):
+        if left := next(room, 0):
+            return write(to, content[:left])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skyhold.booking.clients.mailer.os.fsync", full)
-    with pytest.raises(Unknown, match="No space left"):
-        await mailer.send(to("eve@example.com"))
-    assert [one.read_bytes() for one in folder.iterdir()] == [before]
+    with monkeypatch.context() as patched:
+        patched.setattr(mailbox_module.os, "write", nearly_full)
+        with pytest.raises(Unknown, match="No space left"):
+            await box.send(to("eve@example.com"))
+    assert file.read_bytes() == before
+    await box.send(to("eve@example.com"))
+    assert [str(one["To"]) for one in letters_in(folder)] == ["ada@example.com", "eve@example.com"]
 
 
-async def test_a_folder_that_cannot_be_made_is_a_temporary_trouble(tmp_path):
+async def test_what_a_killed_process_left_does_not_swallow_the_next_letter(folder, box):
+    await box.send(to("ada@example.com"))
+    (file,) = folder.iterdir()
+    file.write_bytes(file.read_bytes()[:-200])
+    await box.send(to("eve@example.com"))
+    assert [str(one["To"]) for one in letters_in(folder)] == ["ada@example.com", "eve@example.com"]
+
+
+async def test_a_folder_that_cannot_be_made_is_a_temporary_trouble(tmp_path, box):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(Unknown, match="mail folder"):
-        await FolderMailer(tmp_path / "data" / "mail").send(to("ada@example.com"))
+    with pytest.raises(Unknown, match="mailbox"):
+        await box.send(to("ada@example.com"))
 
 
 def test_the_trust_of_a_mailer_is_the_machines_own_unless_told_otherwise():

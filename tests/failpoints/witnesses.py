@@ -13,6 +13,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from support.mailbox import event_of, letters_in
+
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+asyncmy"}
 
 Rows = Sequence[Row[Any]]
@@ -75,7 +77,7 @@ class Witnesses:
             claims,
             flight_events,
             await self._charges(),
-            frozenset(path.stem for path in self.mail.glob("*.eml")),
+            frozenset(event_of(letter) for letter in letters_in(self.mail)),
         )
 
     async def do(self, engine: AsyncEngine, *statements: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email
-import email.policy
 import json
 import shutil
 from contextlib import asynccontextmanager
@@ -20,6 +18,7 @@ from skyhold.kernel.messaging.cloudevents import from_bytes
 from skyhold.kernel.messaging.plan import DEAD, EVENTS
 from support.cut import Cut
 from support.fleet import Fleet
+from support.mailbox import letters_in
 from support.servers import rabbitmq_url
 from support.system import System, eventually, free_port
 
@@ -60,12 +59,8 @@ class Apart(System):
 
     def letters(self, booking):
         """The e-mails that a booking's owner was sent, by subject."""
-        found = []
-        for file in (self.folder / "mail").glob("*.eml"):
-            letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-            if booking["record_locator"] in letter["subject"]:
-                found.append(letter)
-        return found
+        found = letters_in(self.folder / "mail")
+        return [letter for letter in found if booking["record_locator"] in letter["subject"]]
 
     def sent(self):
         """What the workers' logs say of e-mails that went out, one entry an e-mail."""

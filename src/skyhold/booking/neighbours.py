@@ -8,7 +8,8 @@ from skyhold.kernel.client import PyreqwestTransport, ServiceClient, Transport
 from skyhold.kernel.clock import Clock
 
 from .clients.flights import Flights
-from .clients.mailer import FolderMailer, Mailer, SmtpMailer
+from .clients.mailbox import MailboxMailer
+from .clients.mailer import Mailer, SmtpMailer
 from .settings import FLIGHT_SERVICE_DEFAULT, BookingSettings
 
 
@@ -41,10 +42,10 @@ def flights_api_of(settings: BookingSettings) -> Transport:
     return PyreqwestTransport(address, timeout_s=settings.flight_deadline_s)
 
 
-def mailer_of(settings: BookingSettings) -> Mailer:
-    """An SMTP server, or else a folder."""
+def mailer_of(settings: BookingSettings, clock: Clock) -> Mailer:
+    """An SMTP server, or else a mailbox on the disk."""
     if settings.smtp_host is None:
-        return FolderMailer(settings.data_dir / "mail")
+        return MailboxMailer(settings.data_dir / "mail", clock)
     return SmtpMailer(
         settings.smtp_host,
         settings.smtp_port,

@@ -202,7 +202,7 @@ def wire(
     changes = FlightChanges(db, inbox, chronicle, clock, settings.expiry_batch_max)
     drive = Drive(db, driver, changes, clock, lane_max=settings.expiry_batch_max)
     bus = bus or rabbit_bus(settings, source=BOOKING, topology=TOPOLOGY) or MemoryBus()
-    mailer = mailer_of(settings)
+    mailer = mailer_of(settings, clock)
     flight_events.listen(bus, changes)
     letters = Letters(settings.mail_from)
     notifications.subscribe(bus, Notifier(db, inbox, mailer, letters))

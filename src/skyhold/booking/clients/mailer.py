@@ -1,4 +1,4 @@
-"""Where e-mails go: to an SMTP server, or into a folder.
+"""Where e-mails go: to an SMTP server, or (see `mailbox`) onto the disk.
 
 A mailer either has handed the message over when it returns, or says which of two it was: Unknown,
 and the same message may be sent again later, or MailRefused, and it will never be taken. A repeat
@@ -8,15 +8,11 @@ carries the same Message-ID, so whoever receives it twice can tell.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import secrets
 import ssl
-from collections.abc import Sequence
 from contextlib import suppress
 from email.message import EmailMessage
-from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from aiosmtplib import (
     SMTP,
@@ -28,10 +24,7 @@ from aiosmtplib import (
     SMTPResponseException,
 )
 
-from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import Unknown
-from skyhold.kernel.ids import digest
-from skyhold.kernel.settings import make_private_folder
 
 CONNECTIONS_MAX = 4
 GOODBYE_MAX_S = 1.0
@@ -40,7 +33,6 @@ PERMANENT = range(500, 600)
 # (RFC 4954), or spoke out of turn. Somebody mends the settings, and then it goes out.
 OUR_FAULT = frozenset({503, 530, 534, 535, 538})
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b", re.ASCII)
-_FILE_NAME = re.compile(r"<([A-Za-z0-9][A-Za-z0-9._-]{0,99})@[^<>@]*>", re.ASCII)
 
 
 class MailRefused(Exception):
@@ -130,53 +122,6 @@ class SmtpMailer:
         return None
 
 
-class _File(NamedTuple):
-    name: str
-    content: bytes
-
-
-class FolderMailer:
-    """Writes every message into a folder as an .eml file, for whoever has no SMTP server.
-
-    A repeat overwrites the file of the first time. Only this account can read folder and files.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._waiting: Batcher[_File, None] = Batcher(self._write_all, name="mail_folder")
-
-    async def send(self, message: EmailMessage) -> None:
-        """Write one message; Unknown when the disk does not take it."""
-        await self._waiting.submit(_File(_file_name(message), message.as_bytes()))
-
-    async def close(self) -> None:
-        """Let what waits be written."""
-        await self._waiting.close()
-
-    async def _write_all(self, files: Sequence[_File]) -> Sequence[Exception | None]:
-        return await asyncio.to_thread(lambda: [self._written(file) for file in files])
-
-    def _written(self, file: _File) -> Exception | None:
-        try:
-            self._write(file)
-        except OSError as error:
-            return Unknown(f"the mail folder cannot be written: {error.strerror}")
-        return None
-
-    def _write(self, file: _File) -> None:
-        make_private_folder(self._folder)
-        aside = self._folder / f".{file.name}.{secrets.token_hex(4)}"
-        try:
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
-                to.write(file.content)
-                to.flush()
-                os.fsync(to.fileno())
-            aside.replace(self._folder / file.name)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
-
-
 def _meaning(error: Exception, *, connected: bool) -> Exception:
     """What an error says about the message, if anything."""
     if isinstance(error, SMTPRecipientsRefused):
@@ -199,11 +144,3 @@ def _said(error: SMTPResponseException) -> str:
     """The codes of an answer (RFC 5321, RFC 3463) without its words."""
     enhanced = _ENHANCED.match(error.message)
     return f"the mail server answered {error.code}" + (f" {enhanced[1]}" if enhanced else "")
-
-
-def _file_name(message: EmailMessage) -> str:
-    """From the Message-ID, which comes from an event: it names a file here and nothing else."""
-    # As it was given: the library would parse it, which takes longer than to write the file.
-    message_id = str(dict(message.raw_items()).get("Message-ID"))
-    plain = _FILE_NAME.fullmatch(message_id)
-    return f"{plain[1] if plain else digest(message_id)}.eml"

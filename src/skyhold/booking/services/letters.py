@@ -30,6 +30,7 @@ from .mail_headers import policy_for
 from .news import Leg, News
 
 BRAND = "Skyhold"
+LINE_BYTES_MAX = 998
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _PART = r"""[^\s<>()\[\],;:@\\"\x7f-\U0010ffff]+"""
 _SENDER = re.compile(rf"(?P<name>[^<>@]*)<(?P<named>{_PART}@{_PART})>|(?P<bare>{_PART}@{_PART})")
@@ -148,10 +149,10 @@ class Letters:
         letter["Date"] = format_datetime(news.event.occurred_at)
         letter["Message-ID"] = f"<{_plain_id(news.event.id)}@{self.sender.domain}>"
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers it
-        letter.set_content(self._render(f"{kind.template}.txt", facts), cte="quoted-printable")
-        letter.add_alternative(
-            self._render(f"{kind.template}.html", facts), subtype="html", cte="quoted-printable"
-        )
+        text = self._render(f"{kind.template}.txt", facts)
+        html = self._render(f"{kind.template}.html", facts)
+        letter.set_content(text, cte=_encoding(text))
+        letter.add_alternative(html, subtype="html", cte=_encoding(html))
         letter.set_boundary("=_alternatives")
         if kind.calendar and news.was_confirmed:
             self._attach_calendar(letter, news)
@@ -171,6 +172,15 @@ class Letters:
             params={"method": journey.method},
             filename=f"{news.booking.record_locator}.ics",
         )
+
+
+def _encoding(text: str) -> str:
+    """As it is, where every line is as short as mail servers want them (RFC 5321, 4.5.3.1.6).
+
+    A server that takes no 8-bit text (RFC 6152) is sent another form of it by the SMTP client.
+    """
+    longest = max(map(len, text.encode().splitlines()), default=0)
+    return "8bit" if longest <= LINE_BYTES_MAX else "quoted-printable"
 
 
 def _sender(mail_from: str) -> Address:
@@ -263,9 +273,10 @@ def _money_back(news: News) -> str:
 
 def _time(at: datetime) -> str:
     """Day and time with the offset: two airports, or two sides of a clock change, in one letter."""
-    offset = f"{at:%z}".replace("-", "\N{MINUS SIGN}")  # where no line is broken
+    day, month, time, offset = f"{at:%a %b %H:%M %z}".split()
+    offset = offset.replace("-", "\N{MINUS SIGN}")  # where no line is broken
     zone = f"(UTC{offset[:3]}:{offset[3:5]})" if at.utcoffset() else "UTC"
-    return f"{at:%a} {at.day} {at:%b %Y}, {at:%H:%M} {zone}"
+    return f"{day} {at.day} {month} {at.year}, {time} {zone}"
 
 
 def _person(name: str) -> str:
