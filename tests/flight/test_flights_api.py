@@ -159,6 +159,12 @@ async def test_an_exact_code_comes_before_names_that_hold_the_same_letters(get):
     assert len(found) > 10
 
 
+@pytest.mark.parametrize("words", ["ZRH", "zrh", "man", "new york", "é", "zzz", "q"])
+async def test_the_best_match_is_the_same_when_nobody_asks_for_more(get, words):
+    several = (await get("airports", q=words, limit=100))["data"]
+    assert (await get("airports", q=words, limit=1))["data"] == several[:1]
+
+
 async def test_a_blank_question_about_airports_is_none(get):
     assert (await get("airports", q=" ")).body == (await get("airports")).body
 

@@ -45,6 +45,7 @@ Day = tuple[str, str, date]
 
 _IDS: BindParameter[Sequence[str]] = bindparam("ids", expanding=True)
 _BY_IDS = select(FlightRow.__table__).where(FlightRow.id.in_(_IDS))
+_AIRPORT = select(AirportRow.__table__).where(AirportRow.code == bindparam("code"))
 _CLAIMED = select(
     FlightRow.id,
     FlightRow.ver,
@@ -57,6 +58,13 @@ _CLAIMED = select(
 
 async def airports_matching(tx: ReadTx, folded: str, limit: int) -> list[Airport]:
     """Airports whose code, city or name holds these folded words; exact codes first."""
+    # Who wants the best match only, and has its code, need not have all of them looked through.
+    if (
+        limit == 1
+        and folded.isascii()
+        and (rows := await tx.rows(_AIRPORT, {"code": folded.upper()}))
+    ):
+        return [_airport(rows[0])]
     found = AirportRow.folded.contains(folded, autoescape=True)
     ranks = [(AirportRow.folded.contains(f"|{folded}", autoescape=True), 1)]
     if folded.isascii():  # MariaDB will not compare a code with any other letters

@@ -65,7 +65,7 @@ async def flights(visit: Visit) -> Response:
 @for_anybody
 async def airports(visit: Visit) -> Response:
     """For the form while one types: `[{"code", "name", "city", "country"}]`."""
-    return JSONResponse(await _airports(visit, visit.query("q")))
+    return JSONResponse(await _airports(visit, visit.query("q"), SUGGESTED_MAX))
 
 
 async def _results(visit: Visit, wish: Wish, places: Mapping[str, Mapping[str, str]]) -> Response:
@@ -98,8 +98,11 @@ async def _places(
     """Both airports; what is wrong with them; and which they could be, if several."""
     places, problems, choices = {}, {}, {}
     for end, text in (("origin", wish.origin), ("destination", wish.destination)):
-        found = await _airports(visit, text) if text else []
+        # Mostly a code was typed, or picked: that one need not be searched for.
+        found = await _airports(visit, text, 1)
         exact = [it for it in found if it["code"] == _code(text)]
+        if not exact:
+            found = await _airports(visit, text, SUGGESTED_MAX)
         if exact or len(found) == 1:
             places[end] = (exact or found)[0]
         elif found:
@@ -116,13 +119,13 @@ def _code(text: str) -> str:
     return inside.upper() if len(inside) == CODE_LENGTH else text.upper()
 
 
-async def _airports(visit: Visit, text: str) -> list[Mapping[str, str]]:
+async def _airports(visit: Visit, text: str, limit: int) -> list[Mapping[str, str]]:
     if not text:
         return []
     code = _code(text)
     asked = code if len(code) == CODE_LENGTH else text
     try:
-        found = await visit.api.get("/api/v1/airports", q=asked, limit=SUGGESTED_MAX)
+        found = await visit.api.get("/api/v1/airports", q=asked, limit=limit)
     except Refused as error:
         if error.status != UNPROCESSABLE:
             raise
