@@ -45,8 +45,9 @@ help: ## list these commands
 run: $(ready) ## start the whole system: both services, with the demo schedule (settings: .env.example)
 	@exec $(bin)/skyhold serve --demo $(ARGS)
 
-test: $(tools) ## run the tests
-	@$(bin)/pytest $(ARGS)
+test: $(tools) ## run the tests, two at a time; one at a time: ARGS='-n 0 --pdb'
+	@$(bin)/python -m compileall -q src
+	@$(bin)/pytest --numprocesses 2 $(ARGS)
 
 faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mariadb|postgresql SEED=7
 	@PYTHONPATH=tests $(bin)/python -m faults --minutes $(MINUTES) --db $(DB) \

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -17,6 +18,16 @@ from skyhold.flight.settings import FlightSettings
 from skyhold.flight.wiring import HISTORY as FLIGHT_HISTORY
 from skyhold.flight.wiring import open_database as open_flight_database
 from support.system import OneProcess, one_process
+
+pytest_plugins = ["support.figures"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Which tests may run at the same time, where two do."""
+    from support.lanes import Lanes  # noqa: PLC0415 - not everybody runs two at a time
+
+    return Lanes(config, log)
 
 
 @pytest.fixture(autouse=True)

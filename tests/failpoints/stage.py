@@ -31,7 +31,7 @@ POINT = "SKYHOLD_FAILPOINT"
 EVERY_POINT = "?"
 REACHED = "skyhold: failpoint "
 QUIET_WITHIN_S = 60
-PERIOD_S = 0.05
+PERIOD_S = 0.15
 LEASE_S = 1
 REFERENCE = {"airports", "airlines", "aircraft"}
 # An interrupted payment is looked at again, and a change of a flight is done, after this.

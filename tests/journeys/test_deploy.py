@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
@@ -38,6 +39,7 @@ SKYHOLD = "/opt/skyhold/bin/skyhold "
 NOT_OURS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "FORWARDED_ALLOW_IPS", "HEALTH_PORT"}
 OF_COMPOSE = {"DB_ROOT_PASSWORD", "AMQP_PASSWORD"}
 UVICORN_IDLE_S = 5  # timeout_keep_alive, which nobody sets
+LOGGED_WITHIN_S = 10.0
 
 
 def unit(path: Path) -> ConfigParser:
@@ -272,6 +274,16 @@ def http(origin) -> Iterator[httpx.Client]:
         yield client
 
 
+def comes_to_be_logged(origin: nginx.Proxy, line: str) -> bool:
+    """nginx writes of a request once its answer is out; on a busy machine we may be sooner."""
+    give_up_at = time.monotonic() + LOGGED_WITHIN_S
+    while not re.search(line, origin.log):
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def test_the_session_of_the_readme_runs_on_one_origin(origin, tmp_path):
     commands = session().replace("http://localhost:4000", origin.url)
     pasted = subprocess.run(
@@ -287,7 +299,7 @@ def test_the_session_of_the_readme_runs_on_one_origin(origin, tmp_path):
     assert "\nconfirmed\n" in pasted.stdout
     assert '{"status": "succeeded"' in pasted.stdout
     # Half of it was sent to an instance that is down first.
-    assert re.search(r'"tried": "[^"]+, [^"]+", "answers": "502, 20', origin.log)
+    assert comes_to_be_logged(origin, r'"tried": "[^"]+, [^"]+", "answers": "502, 20')
 
 
 @pytest.mark.parametrize(
@@ -343,7 +355,7 @@ def test_a_request_keeps_its_id(http, origin):
     reply = http.get(nowhere, headers={"x-request-id": "our-trip.7"})
     assert reply.status_code == 404
     assert reply.headers["x-request-id"] == reply.json()["instance"] == "our-trip.7"
-    assert '"request_id": "our-trip.7"' in origin.log
+    assert comes_to_be_logged(origin, r'"request_id": "our-trip\.7"')
     for nonsense in ("a b", "x" * 65):
         given = http.get("/api/v1/flights/none", headers={"x-request-id": nonsense})
         assert re.fullmatch(r"[0-9a-f]{32}", given.headers["x-request-id"])

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from skyhold.kernel.db import Database
 from support.databases import databases
+from support.figures import tell
 from support.system import Servers, start_servers, stop
 
 from .inputs import Operation, operations
@@ -22,15 +23,20 @@ ON = os.environ.get("SKYHOLD_TEST_CORPUS_ON", "sqlite")
 _tally = Tally()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _running(tmp_path_factory, template) -> Iterator[tuple[Servers, dict[str, str]]]:
-    """Both services, each a process of its own, for all tests here."""
+    """Both services, each a process of its own, for all tests here and no longer."""
     folder = tmp_path_factory.mktemp("security")
     with ExitStack() as stack:
         where = stack.enter_context(databases(ON, folder))
         shutil.copytree(template, folder, dirs_exist_ok=True)
         servers = start_servers(
-            folder, provider_timeout_s=8, flight_timeout_s=8, flight_deadline_s=10, **where
+            folder,
+            provider_timeout_s=8,
+            flight_timeout_s=8,
+            flight_deadline_s=10,
+            audit_period_s=0,  # it writes down that it ran, just while somebody is refused
+            **where,
         )
         for server in (servers.booking, servers.flight):
             stack.callback(lambda server=server: server.process.poll() is None and stop(server))
@@ -41,7 +47,7 @@ def _running(tmp_path_factory, template) -> Iterator[tuple[Servers, dict[str, st
         yield servers, urls | where
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def lab(_running) -> AsyncIterator[Lab]:
     """Two running services, people to ask as, and connections to ask on."""
     servers, urls = _running
@@ -63,7 +69,7 @@ async def lab(_running) -> AsyncIterator[Lab]:
         await db.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def documents(_running) -> dict[str, list[Operation]]:
     """What the two running services say of themselves."""
     servers, _ = _running
@@ -73,16 +79,15 @@ def documents(_running) -> dict[str, list[Operation]]:
     }
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """The figures that docs/security.md quotes."""
     if not _tally.statuses:
         return
-    terminalreporter.section("bad input")
     inputs = sum(_tally.inputs.values())
-    terminalreporter.write_line(
+    tried = (
         f"{inputs} inputs tried in {len(_tally.inputs)} operations, "
         f"{sum(_tally.statuses.values())} requests counted, {_tally.server_errors} answers of 5xx, "
         f"{_tally.cells} policies checked"
     )
     answers = ", ".join(f"{status}: {n}" for status, n in sorted(_tally.statuses.items()))
-    terminalreporter.write_line(f"answers by status: {answers}")
+    tell(session.config, "bad input", (tried, f"answers by status: {answers}"))

@@ -34,7 +34,7 @@ SPENDS = ("/users/refresh", "/users/logout", "/users/me/password", "/me/sessions
 HIDDEN = [name for name, policy in POLICIES.items() if policy.hides]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def people(lab) -> People:
     return await People.gather(lab)
 

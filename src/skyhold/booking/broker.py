@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from skyhold.kernel.backlog import DEAD_LETTERS
 from skyhold.kernel.logging import get_logger
-from skyhold.kernel.messaging import Bus
-from skyhold.kernel.messaging.rabbit import RabbitBus
+from skyhold.kernel.messaging import Brokered, Bus
 from skyhold.kernel.observatory import Probe, Readings
 
 from .services.backlog import Backlog
@@ -21,7 +20,7 @@ BROKER_MAX_S = 2.0
 
 def probes_of(backlog: Backlog, bus: Bus) -> Mapping[str, Probe]:
     """What /metrics asks for: the backlog, and dead letters where there is a broker."""
-    if not isinstance(bus, RabbitBus):
+    if not isinstance(bus, Brokered):
         return {"booking": backlog.look}
 
     async def dead_letters() -> Readings:
@@ -35,7 +34,7 @@ def dead_letters_of(bus: Bus) -> DeadLetters:
     """What the desk is told of them."""
 
     async def dead_letters() -> Mapping[str, int] | str:
-        if not isinstance(bus, RabbitBus):
+        if not isinstance(bus, Brokered):
             return "There is no broker: an event that fails stays unpublished and is told again."
         try:
             async with asyncio.timeout(BROKER_MAX_S):

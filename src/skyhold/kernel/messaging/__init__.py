@@ -3,6 +3,6 @@
 The bus between processes is in `rabbit`, which is imported only where it is used.
 """
 
-from .bus import Bus, Event, Handler, MemoryBus, Subscription
+from .bus import Brokered, Bus, Event, Handler, MemoryBus, Subscription
 
-__all__ = ["Bus", "Event", "Handler", "MemoryBus", "Subscription"]
+__all__ = ["Brokered", "Bus", "Event", "Handler", "MemoryBus", "Subscription"]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from structlog.contextvars import bound_contextvars
 
@@ -93,6 +93,15 @@ class Bus(Protocol):
 
     async def publish(self, event: Event) -> bool:
         """True once the event is safe with the bus; False or an exception means: try again."""
+        ...
+
+
+@runtime_checkable
+class Brokered(Bus, Protocol):
+    """A bus with a broker behind it, which keeps what a queue gave up on."""
+
+    async def dead_letters(self) -> Mapping[str, int]:
+        """How many events each queue has given up on. Raises when the broker is out of reach."""
         ...
 
 

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from skyhold.kernel.settings import KernelSettings
 
-from .bus import Subscription
-from .rabbit import RabbitBus
+from .bus import Brokered, Subscription
 
 
 def rabbit_bus(
     settings: KernelSettings, *, source: str, topology: Sequence[Subscription]
-) -> RabbitBus | None:
+) -> Brokered | None:
     """The bus that the settings name, if they name one."""
     if settings.amqp_url is None:
         return None
+    from .rabbit import RabbitBus  # noqa: PLC0415 - a tenth of a start, for those who have a broker
+
     return RabbitBus(
         settings.amqp_url,
         source=source,
