@@ -13,6 +13,7 @@ from structlog.contextvars import get_contextvars
 
 from skyhold.contracts.events import EVENT_KINDS
 from skyhold.kernel.messaging import Event, Subscription, hands, rabbit
+from skyhold.kernel.messaging.addresses import hosts, split
 from skyhold.kernel.messaging.asyncapi import asyncapi_document
 from skyhold.kernel.messaging.cloudevents import to_bytes
 from skyhold.kernel.messaging.hands import RETRY_MAX_S
@@ -338,10 +339,19 @@ def test_a_handler_needs_a_queue_that_is_declared_and_is_its_only_one():
 
 
 def test_an_address_says_how_long_silence_may_last_and_who_calls():
-    assert a_bus("amqp://u:p%40ss@h:5672/v")._url == (
+    assert a_bus("amqp://u:p%40ss@h:5672/v")._turn.first == (
         "amqp://u:p%40ss@h:5672/v?heartbeat=10&name=skyhold-test"
     )
-    assert "heartbeat=60" in a_bus("amqp://h/?heartbeat=60")._url
+    assert "heartbeat=60" in a_bus("amqp://h/?heartbeat=60")._turn.first
+
+
+def test_an_address_of_several_hosts_is_that_of_each_with_one_account_and_vhost():
+    assert split("amqps://u:p%40ss@a:5672, b,[::1]:5673/v?heartbeat=60") == [
+        "amqps://u:p%40ss@a:5672/v?heartbeat=60",
+        "amqps://u:p%40ss@b/v?heartbeat=60",
+        "amqps://u:p%40ss@[::1]:5673/v?heartbeat=60",
+    ]
+    assert hosts("amqp://u:secret@a:5672,b/v") == "a, b"
 
 
 # --- the document ------------------------------------------------------------------------------

@@ -21,18 +21,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from faststream import AckPolicy
-from faststream.rabbit import (
-    Channel,
-    RabbitBroker,
-)
+from faststream.rabbit import Channel, RabbitBroker
 
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
+from .addresses import hosts, split
 from .bus import Event, Handler, Subscription
 from .cloudevents import CONTENT_TYPE, to_bytes
 from .hands import Hands
 from .plan import Plan
+from .roaming import RoamingBroker, Turn
 
 log = get_logger(__name__)
 
@@ -54,7 +53,8 @@ class RabbitBus:
     `delivery_limit` times more. Events of one subject are handled in the order in which they came,
     those of different subjects at once, at most `prefetch_max` of a queue.
 
-    `prefix` stands before the names of everything on the broker, for tests.
+    A URL with several hosts is that of a cluster: who loses one node goes to the next, see
+    `roaming`. `prefix` stands before the names of everything on the broker, for tests.
     """
 
     lanes = LANES
@@ -70,7 +70,9 @@ class RabbitBus:
         delivery_limit: int = 10,
         prefix: str = "",
     ) -> None:
-        self._url = _with_defaults(url, name=source.strip("/").replace("/", "-"))
+        self._hosts = hosts(url)
+        name = source.strip("/").replace("/", "-")
+        self._turn = Turn([_with_defaults(one, name=name) for one in split(url)])
         self._source = source
         self._plan = Plan(tuple(topology), prefix, delivery_limit)
         self._publish_timeout_s = publish_timeout_s
@@ -167,7 +169,8 @@ class RabbitBus:
     async def _open(self) -> None:
         """Connect and declare everything, again and again until it is done.
 
-        From then on the client library reconnects by itself, and restores what it declared.
+        From then on the client library reconnects by itself, to the next node when there are
+        several, and restores what it declared.
         """
         _silence()
         pause_s = RECONNECT_FIRST_S
@@ -196,8 +199,8 @@ class RabbitBus:
             if broker is self._broker:
                 self._lost(error)
 
-        broker = RabbitBroker(
-            self._url,
+        broker = RoamingBroker(
+            self._turn,
             timeout=CONNECT_MAX_S,
             reconnect_interval=RECONNECT_EVERY_S,
             default_channel=Channel(on_return_raises=True),
@@ -244,7 +247,7 @@ class RabbitBus:
             self._told_lost = kind
             log.warning(
                 "bus.out_of_reach",
-                host=urlsplit(self._url).hostname,
+                host=self._hosts,
                 error=repr(error),
                 hint="it is tried again and again; if it runs, are address, account and vhost of "
                 "AMQP_URL right, and is DELIVERY_LIMIT that of the queues?",
