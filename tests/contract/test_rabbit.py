@@ -412,6 +412,20 @@ async def test_who_loses_a_node_goes_to_the_next_one_and_back_when_that_is_lost_
     assert handler.taken == ["e1", "e2"]
 
 
+async def test_who_hears_of_no_confirmation_goes_to_the_next_node(
+    a_bus, handler, two_ways, monkeypatch
+):
+    monkeypatch.setattr(rabbit, "STOP_MAX_S", 0.1)  # nobody says farewell
+    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.05)
+    first, second, both = two_ways
+    bus = await a_bus((BOOKINGS, handler), at=both, publish_timeout_s=0.1)
+    first.silence()
+    assert not await bus.publish(an_event("e1"))
+    await until(lambda: bus.publish(an_event("e2", subject="b2")))
+    assert second.in_use
+    await handler.until(lambda: {"e1", "e2"} <= set(handler.taken))
+
+
 async def test_who_starts_while_the_first_node_is_away_goes_to_the_next_one(
     a_bus, two_ways, monkeypatch
 ):

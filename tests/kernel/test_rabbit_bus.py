@@ -7,6 +7,7 @@ import json
 import socket
 
 import pytest
+from aio_pika.exceptions import DeliveryError, PublishError
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 from pydantic import BaseModel
 from structlog.contextvars import get_contextvars
@@ -307,6 +308,64 @@ async def test_a_confirmation_that_the_client_library_gives_up_is_a_no(an_event,
     bus = a_bus()
     bus._broker, bus._connected = object(), True
     assert not await bus.publish(an_event("e1"))
+
+
+class Leaving:
+    """A broker's connection that can be left."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    async def leave(self) -> None:
+        self.left += 1
+
+    async def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (DeliveryError(None, None), 1),  # the broker says no
+        (TimeoutError(), 1),
+        (PublishError.__new__(PublishError), 0),  # no queue wants it: that is the same everywhere
+        (ConnectionError(), 0),  # the client library looks for another one by itself
+    ],
+    ids=lambda it: type(it).__name__,
+)
+async def test_a_connection_on_which_nothing_is_confirmed_is_left_after_a_moment(
+    an_event, monkeypatch, logged, error, left
+):
+    async def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(RabbitBus, "_send", refuse)
+    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.02)
+    bus, broker = a_bus(), Leaving()
+    bus._broker, bus._connected = broker, True
+    for number in range(5):  # at once, so they are one reason
+        assert not await bus.publish(an_event(f"e{number}"))
+    await asyncio.sleep(0.1)
+    assert broker.left == left
+    await bus.close()
+
+
+async def test_a_connection_on_which_anything_is_confirmed_meanwhile_is_kept(
+    an_event, monkeypatch, logged
+):
+    async def send(_, __, event):
+        if event.id == "e1":
+            raise DeliveryError(None, None)
+
+    monkeypatch.setattr(RabbitBus, "_send", send)
+    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.02)
+    bus, broker = a_bus(), Leaving()
+    bus._broker, bus._connected = broker, True
+    assert not await bus.publish(an_event("e1"))
+    assert await bus.publish(an_event("e2"))
+    await asyncio.sleep(0.1)
+    assert broker.left == 0
+    await bus.close()
 
 
 async def test_without_a_broker_it_starts_and_takes_nothing_and_tells_so_once(

@@ -24,6 +24,12 @@ class RoamingBroker(RabbitBroker):
         # FastStream hands on to the client library only what it knows, and this it does not.
         self._connection_kwargs["connection_class"] = partial(_Roaming, turn)
 
+    async def leave(self) -> None:
+        """Give up the connection, and with it its channels; it is opened anew by itself."""
+        connection = await self.connect()
+        if isinstance(connection, _Roaming):
+            await connection.leave()
+
 
 class Turn:
     """Whose turn it is; shared by all connections that look for one broker."""
@@ -55,3 +61,8 @@ class _Roaming(RobustConnection):
 
     def __str__(self) -> str:
         return "RabbitMQ"  # the library's own asks for the address, and so would take a turn
+
+    async def leave(self) -> None:
+        """Give up this connection; the library then opens one to the next address."""
+        if self.transport is not None:
+            await self.transport.connection.close(ConnectionError("nothing was confirmed"))
