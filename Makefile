@@ -34,7 +34,7 @@ measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants rabbit-cluster fuzz bench bench-size bench-capacity bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
+.PHONY: help run test faults faults-mutants rabbit-cluster fuzz bench bench-size bench-capacity bench-contention bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,9 @@ bench-instructions: $(tools) ## how many instructions the pure hot functions tak
 
 bench-capacity: $(tools) ## processes and cores for so many bookings a second, into docs/scale.md
 	@PYTHONPATH=tests:. $(bin)/python -m bench.capacity
+
+bench-contention: $(tools) ## conflicts of replicas, measured (MariaDB) and simulated, into docs/scale.md
+	@PYTHONPATH=tests:. $(bin)/python -m bench.contended $(ARGS)
 
 bench-pages: $(tools) ## what the pages cost and weigh: DB=mariadb
 	@$(measure) --pages --rounds 3 $(ARGS)

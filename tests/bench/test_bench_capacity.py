@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench import capacity
+from bench import capacity, contended
 from bench.capacity import Day, cores, costs, limits, lines, newest_first
 from bench.page import put_between
 from bench.results import LATEST_FILE, RESULTS
@@ -52,3 +52,4 @@ def test_the_page_has_its_marks_and_what_the_results_say():
     page = capacity.PAGE.read_text(encoding="utf-8")
     told = "\n".join(lines(json.loads(LATEST_FILE.read_text()), newest_first(RESULTS), Day()))
     assert put_between(page, capacity.BEGIN, capacity.END, told) == page, "make bench-capacity"
+    put_between(page, contended.BEGIN, contended.END, "")
