@@ -34,7 +34,7 @@ measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
+.PHONY: help run test faults faults-mutants rabbit-cluster fuzz bench bench-size bench-capacity bench-contention bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mari
 faults-mutants: $(tools) ## planted bugs, one at a time: does that find each of them?
 	@PYTHONPATH=tests $(bin)/python -m faults.mutants $(ARGS)
 
+rabbit-cluster: $(tools) ## kill -9 nodes of RabbitMQ clusters of two and three: is an event lost? (5 min)
+	@PYTHONPATH=tests $(bin)/python -m rabbit_cluster $(ARGS)
+
 fuzz: $(tools) ## requests made up from the APIs' documents, for long: MINUTES=30 SEED=7
 	@PYTHONPATH=tests $(bin)/python -m fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -67,6 +70,12 @@ bench-size: $(tools) ## the same with millions of flights and bookings: DB=maria
 
 bench-instructions: $(tools) ## how many instructions the pure hot functions take (needs valgrind)
 	@PYTHONPATH=tests:. $(bin)/python -m bench.instructions
+
+bench-capacity: $(tools) ## processes and cores for so many bookings a second, into docs/scale.md
+	@PYTHONPATH=tests:. $(bin)/python -m bench.capacity
+
+bench-contention: $(tools) ## conflicts of replicas, measured (MariaDB) and simulated, into docs/scale.md
+	@PYTHONPATH=tests:. $(bin)/python -m bench.contended $(ARGS)
 
 bench-pages: $(tools) ## what the pages cost and weigh: DB=mariadb
 	@$(measure) --pages --rounds 3 $(ARGS)

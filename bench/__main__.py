@@ -12,6 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
+from .capacity import PAGE as CAPACITY
+from .capacity import bring_up_to_date
 from .compare import show_against
 from .floors import start_bare
 from .machine import server_version
@@ -45,7 +47,8 @@ def main() -> int:
         show_against(console, latest_of({"databases": databases}), given.against)
     if not given.dry:
         path = save(databases, {"seconds": given.seconds, "rounds": given.rounds})
-        console.print(f"written: {shown(path)}, {shown(LATEST_FILE)}")
+        bring_up_to_date()
+        console.print(f"written: {shown(path)}, {shown(LATEST_FILE)}, {shown(CAPACITY)}")
     failed = [it for found in databases.values() for it in found["operations"].values()]
     return 1 if any(it["failed"] for it in failed) else 0
 

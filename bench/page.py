@@ -14,10 +14,15 @@ BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of the figur
 
 def put_figures(page: str, latest: Mapping[str, Any], said: str) -> str:
     """The page with these figures in the place of those before; `said` tells what was run where."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    assert rest.count(END) == 1, "the page has lost its marks"
-    return f"{before}{BEGIN}\n{said}\n\n" + "\n".join(_lines(latest)) + f"\n{END}{after}"
+    return put_between(page, BEGIN, END, f"{said}\n\n" + "\n".join(_lines(latest)))
+
+
+def put_between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with this text between its two marks."""
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    assert rest.count(end) == 1, "the page has lost its marks"
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def described_run(run: Mapping[str, Any]) -> str:

@@ -24,8 +24,15 @@ class Line:
     values: Sequence[float]
 
 
-def plot(lines: Sequence[Line], places: Sequence[str], *, band: float) -> str:
-    """The lines over the places; 1 ± `band` is shaded."""
+def plot(
+    lines: Sequence[Line],
+    places: Sequence[str],
+    *,
+    band: float,
+    axis: str = "CPU, smallest size = 1",
+    about: str = "Cost against size",
+) -> str:
+    """The lines over the places; 1 ± `band` is shaded. `axis` says what the height means."""
     most = max(1 + 2 * band, *(value for line in lines for value in line.values)) * 1.05
 
     def x(place: int) -> float:
@@ -42,7 +49,7 @@ def plot(lines: Sequence[Line], places: Sequence[str], *, band: float) -> str:
         f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>',
         (
             f'<text transform="translate(16 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
-            "CPU, smallest size = 1</text>"
+            f"{escape(axis)}</text>"
         ),
     ]
     for step in range(STEPS):
@@ -61,7 +68,7 @@ def plot(lines: Sequence[Line], places: Sequence[str], *, band: float) -> str:
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="Cost against size">\n<style>{STYLE}</style>\n{body}\n</svg>\n'
+        f'aria-label="{escape(about)}">\n<style>{STYLE}</style>\n{body}\n</svg>\n'
     )
 
 

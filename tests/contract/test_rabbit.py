@@ -378,6 +378,66 @@ async def test_a_queue_with_other_arguments_is_told_and_closes_nothing(
     await connected(bus)
 
 
+# --- several nodes -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def two_ways(broker):
+    """Two wires, and the address of a broker that has a node behind each."""
+    async with contextlib.AsyncExitStack() as open_ways:
+        ways = [Cut.before(broker) for _ in range(2)]
+        for way in ways:
+            await way.start()
+            open_ways.push_async_callback(way.close)
+        first, second = ways
+        both = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        yield first, second, first.url(broker).replace(f"127.0.0.1:{first.port}", both)
+
+
+async def test_who_loses_a_node_goes_to_the_next_one_and_back_when_that_is_lost_too(
+    a_bus, handler, two_ways
+):
+    first, second, both = two_ways
+    bus = await a_bus((BOOKINGS, handler), at=both)
+    assert (first.in_use, second.in_use) == (True, False)
+    for number, (lost, other) in enumerate([(first, second), (second, first)], start=1):
+        await lost.cut()
+        await connected(bus, is_it=False)
+        await connected(bus)
+        assert other.in_use
+        assert await bus.publish(an_event(f"e{number}"))
+        await handler.takes(number)
+        await lost.heal()
+        assert not lost.in_use  # nobody goes back while it is well here
+    assert handler.taken == ["e1", "e2"]
+
+
+async def test_who_hears_of_no_confirmation_goes_to_the_next_node(
+    a_bus, handler, two_ways, monkeypatch
+):
+    monkeypatch.setattr(rabbit, "STOP_MAX_S", 0.1)  # nobody says farewell
+    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.05)
+    first, second, both = two_ways
+    bus = await a_bus((BOOKINGS, handler), at=both, publish_timeout_s=0.1)
+    first.silence()
+    assert not await bus.publish(an_event("e1"))
+    await until(lambda: bus.publish(an_event("e2", subject="b2")))
+    assert second.in_use
+    await handler.until(lambda: {"e1", "e2"} <= set(handler.taken))
+
+
+async def test_who_starts_while_the_first_node_is_away_goes_to_the_next_one(
+    a_bus, two_ways, monkeypatch
+):
+    monkeypatch.setattr(rabbit, "RECONNECT_FIRST_S", 0.01)
+    first, second, both = two_ways
+    await first.cut()
+    bus = await a_bus(at=both, connects=False)
+    await connected(bus)
+    assert second.in_use
+    assert await bus.publish(an_event("e1"))
+
+
 # --- trouble with a handler --------------------------------------------------------------------
 
 

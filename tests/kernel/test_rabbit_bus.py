@@ -7,12 +7,14 @@ import json
 import socket
 
 import pytest
+from aio_pika.exceptions import DeliveryError, PublishError
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 from pydantic import BaseModel
 from structlog.contextvars import get_contextvars
 
 from skyhold.contracts.events import EVENT_KINDS
 from skyhold.kernel.messaging import Event, Subscription, hands, rabbit
+from skyhold.kernel.messaging.addresses import hosts, split
 from skyhold.kernel.messaging.asyncapi import asyncapi_document
 from skyhold.kernel.messaging.cloudevents import to_bytes
 from skyhold.kernel.messaging.hands import RETRY_MAX_S
@@ -308,6 +310,64 @@ async def test_a_confirmation_that_the_client_library_gives_up_is_a_no(an_event,
     assert not await bus.publish(an_event("e1"))
 
 
+class Leaving:
+    """A broker's connection that can be left."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    async def leave(self) -> None:
+        self.left += 1
+
+    async def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (DeliveryError(None, None), 1),  # the broker says no
+        (TimeoutError(), 1),
+        (PublishError.__new__(PublishError), 0),  # no queue wants it: that is the same everywhere
+        (ConnectionError(), 0),  # the client library looks for another one by itself
+    ],
+    ids=lambda it: type(it).__name__,
+)
+async def test_a_connection_on_which_nothing_is_confirmed_is_left_after_a_moment(
+    an_event, monkeypatch, logged, error, left
+):
+    async def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(RabbitBus, "_send", refuse)
+    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.02)
+    bus, broker = a_bus(), Leaving()
+    bus._broker, bus._connected = broker, True
+    for number in range(5):  # at once, so they are one reason
+        assert not await bus.publish(an_event(f"e{number}"))
+    await asyncio.sleep(0.1)
+    assert broker.left == left
+    await bus.close()
+
+
+async def test_a_connection_on_which_anything_is_confirmed_meanwhile_is_kept(
+    an_event, monkeypatch, logged
+):
+    async def send(_, __, event):
+        if event.id == "e1":
+            raise DeliveryError(None, None)
+
+    monkeypatch.setattr(RabbitBus, "_send", send)
+    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.02)
+    bus, broker = a_bus(), Leaving()
+    bus._broker, bus._connected = broker, True
+    assert not await bus.publish(an_event("e1"))
+    assert await bus.publish(an_event("e2"))
+    await asyncio.sleep(0.1)
+    assert broker.left == 0
+    await bus.close()
+
+
 async def test_without_a_broker_it_starts_and_takes_nothing_and_tells_so_once(
     nowhere, an_event, monkeypatch, logged
 ):
@@ -338,10 +398,19 @@ def test_a_handler_needs_a_queue_that_is_declared_and_is_its_only_one():
 
 
 def test_an_address_says_how_long_silence_may_last_and_who_calls():
-    assert a_bus("amqp://u:p%40ss@h:5672/v")._url == (
+    assert a_bus("amqp://u:p%40ss@h:5672/v")._turn.first == (
         "amqp://u:p%40ss@h:5672/v?heartbeat=10&name=skyhold-test"
     )
-    assert "heartbeat=60" in a_bus("amqp://h/?heartbeat=60")._url
+    assert "heartbeat=60" in a_bus("amqp://h/?heartbeat=60")._turn.first
+
+
+def test_an_address_of_several_hosts_is_that_of_each_with_one_account_and_vhost():
+    assert split("amqps://u:p%40ss@a:5672, b,[::1]:5673/v?heartbeat=60") == [
+        "amqps://u:p%40ss@a:5672/v?heartbeat=60",
+        "amqps://u:p%40ss@b/v?heartbeat=60",
+        "amqps://u:p%40ss@[::1]:5673/v?heartbeat=60",
+    ]
+    assert hosts("amqp://u:secret@a:5672,b/v") == "a, b"
 
 
 # --- the document ------------------------------------------------------------------------------

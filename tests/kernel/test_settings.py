@@ -121,6 +121,27 @@ def test_a_setting_that_cannot_work_is_refused(environment, name, value):
         KernelSettings()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://h",
+        "amqp://u:p@h:5672/vhost",
+        "amqps://u:a,b@h1:5672,h2,[::1]:5673/v",
+        "amqp://h?heartbeat=5",
+    ],
+)
+def test_a_broker_may_have_several_hosts(environment, url):
+    environment.setenv("AMQP_URL", url)
+    assert KernelSettings().amqp_url == url
+
+
+@pytest.mark.parametrize("url", ["h", "amqp://", "amqp://h1,,h2", "amqp://u:p@h1,/v", "http://h"])
+def test_a_broker_without_a_host_is_refused(environment, url):
+    environment.setenv("AMQP_URL", url)
+    with pytest.raises(ValidationError, match="amqp://user:password@host"):
+        KernelSettings()
+
+
 # --- the original names ----------------------------------------------------------------------
 
 words = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20)

@@ -38,6 +38,11 @@ class Cut:
         """Where clients connect to, the same after every `heal`."""
         return self._port
 
+    @property
+    def in_use(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self._wires)
+
     def url(self, url: str) -> str:
         """The same address, by this wire."""
         parts = urlsplit(url)

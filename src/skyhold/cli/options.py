@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from skyhold.booking.settings import BookingSettings
 from skyhold.flight.settings import FlightSettings
 from skyhold.kernel.engines import shown
+from skyhold.kernel.messaging.addresses import hosts
 
 from .running import console
 
@@ -60,7 +60,7 @@ def _runs_on(settings: BookingSettings | FlightSettings) -> Iterator[tuple[str, 
         yield "e-mails", settings.smtp_host or f"{settings.data_dir / 'mail'} (no SMTP_HOST)"
     else:
         yield "flight database", shown(settings.database())
-    broker = settings.amqp_url and urlsplit(settings.amqp_url).hostname
+    broker = settings.amqp_url and hosts(settings.amqp_url)
     yield "events", f"RabbitMQ at {broker}" if broker else "stay in the process (no AMQP_URL)"
 
 

@@ -83,11 +83,15 @@ class KernelSettings(BaseSettings):
         15.0, ge=0.1, description="Longest a database server may take over one statement"
     )
     amqp_url: Annotated[
-        str | None, looks_like("amqps?://[^/]+", "amqp://user:password@host:5672/vhost")
+        str | None,
+        looks_like(
+            r"amqps?://(?:[^/]*@)?[^/?@,\s]+(?:,[^/?@,\s]+)*(?:[/?]|$)",
+            "amqp://user:password@host:5672/vhost",
+        ),
     ] = Field(
         None,
-        description="RabbitMQ, `amqp://user:password@host:5672/vhost`; unset, events stay in the "
-        "process",
+        description="RabbitMQ, `amqp://user:password@host:5672/vhost`, of a cluster all hosts: "
+        "`host1:5672,host2:5672`; unset, events stay in the process",
     )
     amqp_prefix: str = Field(
         "",

@@ -23,7 +23,7 @@ STRICT = (
 )
 
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html and, for 1020 under
-# innodb_snapshot_isolation, MariaDB's; 9007 and 8028 are TiDB's write conflict and schema change.
+# innodb_snapshot_isolation, MariaDB's; for 8002 to 9007 https://docs.pingcap.com/tidb/stable/error-codes.
 _MEANINGS = {
     1062: Meaning.DUPLICATE,
     1452: Meaning.DANGLING,  # what the row refers to is not there
@@ -36,8 +36,11 @@ _MEANINGS = {
     1213: Meaning.CONFLICT,  # a deadlock; with Galera also a conflict at COMMIT
     3024: Meaning.CONFLICT,  # MySQL: the statement took too long
     1969: Meaning.CONFLICT,  # MariaDB: the statement took too long
-    8028: Meaning.CONFLICT,
-    9007: Meaning.CONFLICT,
+    8002: Meaning.CONFLICT,  # TiDB: a conflict at COMMIT, after SELECT FOR UPDATE
+    8005: Meaning.CONFLICT,  # TiDB: a write conflict, seen by TiDB
+    8022: Meaning.CONFLICT,  # TiDB: COMMIT failed, and all was rolled back
+    8028: Meaning.CONFLICT,  # TiDB: the schema has changed
+    9007: Meaning.CONFLICT,  # TiDB: a write conflict, seen by TiKV
     1021: Meaning.UNWELL,  # the disk is full
     1114: Meaning.UNWELL,  # the table is full
     1290: Meaning.UNWELL,  # read-only

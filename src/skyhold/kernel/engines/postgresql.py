@@ -19,6 +19,7 @@ _MEANINGS = {
     "23503": Meaning.DANGLING,
     "40001": Meaning.CONFLICT,  # serialization_failure
     "40P01": Meaning.CONFLICT,  # deadlock_detected
+    "40003": Meaning.LOST,  # statement_completion_unknown: CockroachDB's ambiguous COMMIT
     "55P03": Meaning.CONFLICT,  # lock_not_available
     "57014": Meaning.CONFLICT,  # query_canceled: it took too long
     "53300": Meaning.CONFLICT,  # too_many_connections

@@ -15,24 +15,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from aio_pika.exceptions import PublishError
 from faststream import AckPolicy
-from faststream.rabbit import (
-    Channel,
-    RabbitBroker,
-)
+from faststream.rabbit import Channel, RabbitBroker
 
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
+from .addresses import hosts, split
 from .bus import Event, Handler, Subscription
 from .cloudevents import CONTENT_TYPE, to_bytes
 from .hands import Hands
 from .plan import Plan
+from .roaming import RoamingBroker, Turn
 
 log = get_logger(__name__)
 
@@ -43,6 +45,8 @@ RECONNECT_FIRST_S = 0.2
 RECONNECT_MAX_S = 10.0
 RECONNECT_EVERY_S = 1.0
 STOP_MAX_S = 2.0
+LEAVE_AFTER_S = 1.0
+LEAVE_MAX_S = 60.0
 
 
 class RabbitBus:
@@ -54,7 +58,8 @@ class RabbitBus:
     `delivery_limit` times more. Events of one subject are handled in the order in which they came,
     those of different subjects at once, at most `prefetch_max` of a queue.
 
-    `prefix` stands before the names of everything on the broker, for tests.
+    A URL with several hosts is that of a cluster: who loses one node goes to the next, see
+    `roaming`. `prefix` stands before the names of everything on the broker, for tests.
     """
 
     lanes = LANES
@@ -70,14 +75,19 @@ class RabbitBus:
         delivery_limit: int = 10,
         prefix: str = "",
     ) -> None:
-        self._url = _with_defaults(url, name=source.strip("/").replace("/", "-"))
+        self._hosts = hosts(url)
+        name = source.strip("/").replace("/", "-")
+        self._turn = Turn([_with_defaults(one, name=name) for one in split(url)])
         self._source = source
         self._plan = Plan(tuple(topology), prefix, delivery_limit)
         self._publish_timeout_s = publish_timeout_s
         self._prefetch_max = prefetch_max
         self._handlers: dict[str, Handler] = {}
-        self._broker: RabbitBroker | None = None  # once everything is declared on it
+        self._broker: RoamingBroker | None = None  # once everything is declared on it
         self._opening: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._left_in_vain = 0
+        self._confirmed_at = -math.inf
         self._hands = Hands(delivery_limit)
         self._tried = asyncio.Event()
         self._connected = False
@@ -109,6 +119,8 @@ class RabbitBus:
         if self._opening is not None:
             await self._opening  # not cancelled: what it has half opened would stay open
         await self._hands.close()
+        if self._leaving is not None:
+            await self._leaving
         if self._broker is not None:
             await _stop(self._broker)
             self._broker = None
@@ -124,6 +136,7 @@ class RabbitBus:
             return False
         if not event.source:
             event = replace(event, source=self._source)
+        began_at = time.monotonic()
         try:
             async with asyncio.timeout(self._publish_timeout_s):
                 await self._send(self._broker, event)
@@ -139,9 +152,33 @@ class RabbitBus:
         except Exception as error:  # noqa: BLE001 - it was not confirmed, however it failed
             # By its name only: what it says may repeat the event.
             self._note_refused(event, type(error).__name__)
+            if not isinstance(error, PublishError) and self._confirmed_at < began_at:
+                self._leave(self._broker)
             return False
         self._told_refused.clear()
+        self._confirmed_at, self._left_in_vain = time.monotonic(), 0
         return True
+
+    def _leave(self, broker: RoamingBroker) -> None:
+        """Nothing is confirmed here: try by another connection, to the next node if there is one.
+
+        When the node of a quorum queue's leader dies, a channel that was opened before the next
+        leader was there may refuse everything for as long as the node is away, or never confirm it
+        (seen with RabbitMQ 3.10). A new one finds the new leader. Each time in vain the pause
+        before it is longer: what is in hand comes again by a new connection, and that counts.
+        """
+        if self._leaving is None or self._leaving.done():
+            pause_s = min(LEAVE_AFTER_S * 2**self._left_in_vain, LEAVE_MAX_S)
+            self._left_in_vain += 1
+            self._leaving = asyncio.create_task(
+                self._go(broker, pause_s, time.monotonic()), name="rabbit leaves"
+            )
+
+    async def _go(self, broker: RoamingBroker, pause_s: float, decided_at: float) -> None:
+        if await self._hands.closes_within(pause_s) or self._confirmed_at > decided_at:
+            return
+        log.info("bus.looks_elsewhere", hosts=self._hosts)
+        await _quietly(broker.leave())
 
     async def _send(self, broker: RabbitBroker, event: Event) -> None:
         await broker.publish(
@@ -167,7 +204,8 @@ class RabbitBus:
     async def _open(self) -> None:
         """Connect and declare everything, again and again until it is done.
 
-        From then on the client library reconnects by itself, and restores what it declared.
+        From then on the client library reconnects by itself, to the next node when there are
+        several, and restores what it declared.
         """
         _silence()
         pause_s = RECONNECT_FIRST_S
@@ -190,14 +228,14 @@ class RabbitBus:
                 return
             pause_s = min(pause_s * 2, RECONNECT_MAX_S)
 
-    def _make_broker(self) -> RabbitBroker:
+    def _make_broker(self) -> RoamingBroker:
         def lost(_: object, error: BaseException | None) -> None:
             # One that was given up may tell of its end after the next one has begun.
             if broker is self._broker:
                 self._lost(error)
 
-        broker = RabbitBroker(
-            self._url,
+        broker = RoamingBroker(
+            self._turn,
             timeout=CONNECT_MAX_S,
             reconnect_interval=RECONNECT_EVERY_S,
             default_channel=Channel(on_return_raises=True),
@@ -244,7 +282,7 @@ class RabbitBus:
             self._told_lost = kind
             log.warning(
                 "bus.out_of_reach",
-                host=urlsplit(self._url).hostname,
+                host=self._hosts,
                 error=repr(error),
                 hint="it is tried again and again; if it runs, are address, account and vhost of "
                 "AMQP_URL right, and is DELIVERY_LIMIT that of the queues?",
@@ -277,9 +315,14 @@ async def _as_it_is(message: Any) -> Any:  # noqa: ANN401 - FastStream's types o
 
 async def _stop(broker: RabbitBroker) -> None:
     """Close its connection, whatever state it is in."""
+    await _quietly(broker.stop())
+
+
+async def _quietly(ending: Awaitable[None]) -> None:
+    """Until it has ended, one way or another; not for ever."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(2 * STOP_MAX_S):
-            await broker.stop()
+            await ending
 
 
 def _with_defaults(url: str, *, name: str) -> str:
