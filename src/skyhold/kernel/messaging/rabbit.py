@@ -20,7 +20,6 @@ import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from aio_pika.exceptions import PublishError
 from faststream import AckPolicy
@@ -29,9 +28,10 @@ from faststream.rabbit import Channel, RabbitBroker
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.logging import get_logger
 
-from .addresses import hosts, split
+from .addresses import hosts, split, with_defaults
 from .bus import Event, Handler, Subscription
 from .cloudevents import CONTENT_TYPE, to_bytes
+from .declared import dead_letters, declare
 from .hands import Hands
 from .plan import Plan
 from .roaming import RoamingBroker, Turn
@@ -77,7 +77,9 @@ class RabbitBus:
     ) -> None:
         self._hosts = hosts(url)
         name = source.strip("/").replace("/", "-")
-        self._turn = Turn([_with_defaults(one, name=name) for one in split(url)])
+        self._turn = Turn(
+            [with_defaults(one, heartbeat_s=HEARTBEAT_S, name=name) for one in split(url)]
+        )
         self._source = source
         self._plan = Plan(tuple(topology), prefix, delivery_limit)
         self._publish_timeout_s = publish_timeout_s
@@ -214,7 +216,7 @@ class RabbitBus:
             try:
                 await broker.connect()
                 async with asyncio.timeout(CONNECT_MAX_S):
-                    await self._declare(broker)
+                    await declare(broker, self._plan)
             except Exception as error:  # noqa: BLE001 - whatever it is, events wait in the outbox
                 self._lost(error)
                 await _stop(broker)
@@ -259,21 +261,6 @@ class RabbitBus:
                 )(self._hands.taker(subscription.queue, handler))
         return broker
 
-    async def _declare(self, broker: RabbitBroker) -> None:
-        await broker.declare_exchange(self._plan.events)
-        dead_letters = await broker.declare_exchange(self._plan.dead)
-        for subscription in self._plan.topology:
-            dead = await broker.declare_queue(self._plan.dead_queue(subscription))
-            await dead.bind(dead_letters, self._plan.name_of(subscription))
-        # Only now the readers, each of which declares its queue on a channel of its own: what
-        # one of them rejects must find its way to the dead letters.
-        await broker.start()
-        events = await broker.declare_exchange(self._plan.events)
-        for subscription in self._plan.topology:
-            queue = await broker.declare_queue(self._plan.queue(subscription))
-            for key in subscription.keys:
-                await queue.bind(events, key)
-
     def _lost(self, error: BaseException | None) -> None:
         """Say it once for each kind of error, and not at every attempt to reconnect."""
         self._connected = False
@@ -297,15 +284,7 @@ class RabbitBus:
         """How many events each queue has given up on. Raises when the broker is out of reach."""
         if self._broker is None or not self._connected:
             raise Unavailable
-        connection = await self._broker.connect()
-        # A channel of its own: asking for a queue that is not there would close it.
-        async with connection.channel() as channel:
-            found = {}
-            for subscription in self._plan.topology:
-                name = self._plan.dead_queue(subscription).name
-                queue = await channel.declare_queue(name, passive=True)
-                found[subscription.queue] = queue.declaration_result.message_count or 0
-            return found
+        return await dead_letters(self._broker, self._plan)
 
 
 async def _as_it_is(message: Any) -> Any:  # noqa: ANN401 - FastStream's types of a decoder
@@ -323,13 +302,6 @@ async def _quietly(ending: Awaitable[None]) -> None:
     with contextlib.suppress(Exception):
         async with asyncio.timeout(2 * STOP_MAX_S):
             await ending
-
-
-def _with_defaults(url: str, *, name: str) -> str:
-    """The address with what the client library reads from it: a heartbeat, a name to show."""
-    parts = urlsplit(url)
-    query = {"heartbeat": str(HEARTBEAT_S), "name": name} | dict(parse_qsl(parts.query))
-    return urlunsplit(parts._replace(query=urlencode(query)))
 
 
 def _silence() -> None:
