@@ -13,7 +13,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from skyhold.kernel.settings import SettingsError
 
 from .engine import Limits, Meaning, Pools, Unsafe
-from .servers import CONNECT_S, Doubt, pooled, single
+from .hosts import Host
+from .servers import CONNECT_S, Doubt, pooled, single, ways_to
+from .ways import Driver
 
 MIGRATION_WAIT_S = 60
 AGGREGATE_BYTES_MAX = 1_000_000  # of GROUP_CONCAT; MySQL cuts off after 1,024, and says nothing
@@ -22,6 +24,8 @@ STRICT = (
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
 
+NOT_READY = 1047
+READ_ONLY = {1290, 1836}
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html and, for 1020 under
 # innodb_snapshot_isolation, MariaDB's; 9007 and 8028 are TiDB's write conflict and schema change.
 _MEANINGS = {
@@ -30,7 +34,7 @@ _MEANINGS = {
     1451: Meaning.DANGLING,  # others refer to the row
     1020: Meaning.CONFLICT,  # the record has changed since it was read
     1040: Meaning.CONFLICT,  # too many connections
-    1047: Meaning.CONFLICT,  # Galera: this node is not ready
+    NOT_READY: Meaning.CONFLICT,  # Galera: this node is not ready
     1203: Meaning.CONFLICT,  # too many connections of this user
     1205: Meaning.CONFLICT,  # waited too long for a lock
     1213: Meaning.CONFLICT,  # a deadlock; with Galera also a conflict at COMMIT
@@ -59,9 +63,12 @@ class MySQL:
 
     is_server = True
 
+    def __init__(self, hosts: tuple[Host, ...] = ()) -> None:
+        self._hosts = hosts
+
     def pools(self, url: URL, limits: Limits) -> Pools:
         """Writers see what is committed, statement by statement; readers one snapshot."""
-        doubt = Doubt()
+        doubt, ways = Doubt(), ways_to(self._hosts, _DRIVER, limits.wait_s)
         writer = pooled(
             url,
             limits,
@@ -69,6 +76,8 @@ class MySQL:
             isolation="READ COMMITTED",
             connect_args=_CONNECT,
             doubt=doubt,
+            ways=ways,
+            is_useless=self._is_useless,
             pool_reset_on_return=None,
         )
         _roll_back_what_is_open(writer)
@@ -79,6 +88,8 @@ class MySQL:
             isolation="REPEATABLE READ",
             connect_args=_CONNECT,
             doubt=doubt,
+            ways=ways,
+            is_useless=self._is_useless,
         )
         _configure(writer, limits)
         _configure(reader, limits, "SESSION TRANSACTION READ ONLY")
@@ -86,7 +97,8 @@ class MySQL:
 
     def migrator(self, url: URL) -> AsyncEngine:
         """A connection whose statements may take their time."""
-        engine = single(url, connect_args=_CONNECT)
+        ways = ways_to(self._hosts, _DRIVER, MIGRATION_WAIT_S)
+        engine = single(url, connect_args=_CONNECT, ways=ways)
         unlimited = Limits(1, 1, wait_s=MIGRATION_WAIT_S, statement_s=0)
         _configure(engine, unlimited)
         return engine
@@ -100,10 +112,18 @@ class MySQL:
 
     def meaning(self, error: DBAPIError) -> Meaning:
         """By the server's or the client library's error number."""
-        code = _code(error)
+        code = _code(error.orig)
+        if code == NOT_READY:  # its answer to a COMMIT says nothing: the others may have it
+            return Meaning.LOST if error.statement is None else Meaning.CONFLICT
+        if code in READ_ONLY and self._hosts:
+            return Meaning.CONFLICT  # with it, and not with the others
         if error.connection_invalidated:
             return Meaning.LOST
         return _MEANINGS.get(code, Meaning.OTHER)
+
+    def _is_useless(self, error: BaseException) -> bool:
+        code = _code(error)
+        return code == NOT_READY or (code in READ_ONLY and bool(self._hosts))
 
     def unsafe(self, connection: Connection) -> list[Unsafe]:
         """Durable commits, and engines that know transactions."""
@@ -128,6 +148,37 @@ _WANTED = (
 )
 
 
+async def _connect(**how: Any) -> Any:  # noqa: ANN401 - what the driver takes and gives
+    import asyncmy  # noqa: PLC0415 - as SQLAlchemy does: who has no such server need not load it
+
+    return await asyncmy.connect(**how)
+
+
+async def _why_not(connection: Any) -> str | None:  # noqa: ANN401 - the driver's own
+    """A node that is not ready (it has lost the others) answers to SHOW and SET alone."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')"
+        )
+        found = {str(name).lower(): str(value).upper() for name, value in await cursor.fetchall()}
+        if found.get("read_only", "OFF") not in {"OFF", "0"}:
+            return "it is read-only"
+        if found.get("wsrep_on") != "ON":
+            return None
+        await cursor.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'")
+        ready = await cursor.fetchone()
+        return None if ready and ready[1] == "ON" else "it is not ready (wsrep_ready)"
+
+
+_DRIVER = Driver(
+    connect=_connect,
+    why_not=_why_not,
+    close=lambda connection: connection.ensure_closed(),
+    drop=lambda connection: connection.close(),
+    meaning=lambda error: _MEANINGS.get(_code(error), Meaning.OTHER),
+)
+
+
 def _unsafe_binlog(found: dict[str, str]) -> list[Unsafe]:
     if found.get("log_bin", "OFF").upper() in {"OFF", "0"} or found.get("sync_binlog") == "1":
         return []
@@ -142,8 +193,8 @@ def _variables(connection: Connection) -> dict[str, str]:
     return {str(row[0]).lower(): str(row[1]) for row in rows}
 
 
-def _code(error: DBAPIError) -> int:
-    args = getattr(error.orig, "args", ())
+def _code(error: BaseException | None) -> int:
+    args = getattr(error, "args", ())
     return args[0] if args and isinstance(args[0], int) else 0
 
 
