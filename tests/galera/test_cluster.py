@@ -59,11 +59,18 @@ async def test_all_come_back_when_all_were_killed_and_one_was_behind(cluster, fi
         assert await node.ask(*READ) == [(1,), (2,)]
 
 
-async def test_nobody_is_made_the_first_while_a_group_may_exist(cluster: Cluster, first):
-    cluster.nodes[1].pause()
-    cluster.nodes[2].kill()
+async def test_nobody_is_made_the_first_while_another_may_be_ahead(cluster: Cluster, first):
+    hangs, dead = cluster.nodes[1:]
+    for node in (hangs, dead):
+        node.kill()
+        await node.start()  # so that each has said once how far it had come
+    await cluster.ready()
+    hangs.pause()
+    dead.kill()
     await _without_a_group(first)
-    assert await cluster.nodes[1].position() is None
+    assert await first.position() is not None
+    assert await hangs.position() is None
+    assert await dead.position() is None
     with suppress(TimeoutError):
         async with asyncio.timeout(12):
             await cluster.look_after(_never)

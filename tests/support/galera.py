@@ -88,12 +88,14 @@ RUN = """#!/bin/sh
 # A file `bootstrap` beside this one says, once, that this node is the first of its group.
 cd {folder} || exit 1
 rm -f recovered.log
+echo $$ > runs
 if [ -e data/sst_in_progress ]; then
     # Killed in the middle of a copy of somebody else's data: it is neither the old nor the new.
     find data -mindepth 1 -delete
 fi
 if [ -e data/ibdata1 ]; then
-    {mariadbd} --defaults-file=my.cnf --wsrep-recover --log-error={folder}/recovering.log || exit 1
+    {mariadbd} --defaults-file={folder}/my.cnf \\
+        --wsrep-recover --log-error={folder}/recovering.log || exit 1
     mv recovering.log recovered.log
     position=$(sed -n 's/.*WSREP: Recovered position: *//p' recovered.log | tail -n 1)
     set -- ${{position:+--wsrep-start-position=$position}}
@@ -103,7 +105,7 @@ if [ -e bootstrap ]; then
     [ ! -e data/grastate.dat ] || sed -i '/safe_to_bootstrap/s/0/1/' data/grastate.dat
     set -- "$@" --wsrep-new-cluster
 fi
-exec {mariadbd} --defaults-file=my.cnf "$@"
+exec {mariadbd} --defaults-file={folder}/my.cnf "$@"
 """
 
 
@@ -242,7 +244,7 @@ class Node:
         self._signal(signal.SIGCONT)
 
     async def position(self) -> int | None:
-        """How far it had come, when it is certainly in no group; None when it may be in one.
+        """How far it has come, when it runs and is in no group; None when it may be in one.
 
         A server that recovers takes no connections before it has found its group.
         """
@@ -250,10 +252,17 @@ class Node:
             is_out = status["cluster_status"] != "Primary"
             return int(status["last_committed"]) if is_out else None
         told = self.folder / "recovered.log"
-        if await self._listens() or not told.exists():
+        if not self._runs() or await self._listens() or not told.exists():
             return None
         found = re.findall(r"Recovered position: *\S+:(-?\d+)", told.read_text())
         return int(found[-1]) if found else None
+
+    def _runs(self) -> bool:
+        """Whether the server of the last start is there, whoever started it."""
+        with suppress(OSError):
+            of = Path("/proc", (self.folder / "runs").read_text().strip(), "cmdline")
+            return str(self.folder).encode() in of.read_bytes()
+        return False
 
     async def _listens(self) -> bool:
         """Whether somebody takes connections, be it one who is stopped."""
