@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from .cluster import NODES
 from .disk import Disk
 from .run import Journal
 from .system import System
 
 KINDS = ("kill", "stop", "partition", "cable", "clock", "full_disk", "blackout")
-WITHOUT_CLOCK = frozenset({"database"})
+# What can only befall a cluster: a node that the others do not hear, and the end of all nodes.
+OF_CLUSTERS = ("isolate", "all_nodes")
+ALL_KINDS = (*KINDS, *OF_CLUSTERS)
+WITHOUT_CLOCK = frozenset({"database", "haproxy", *NODES})
 EVERYTHING = "everything"
 DOWN_MAX = 2
 RECOVER_MAX_S = 60.0
@@ -43,7 +47,7 @@ class Nemesis:
         faults: Journal,
         *,
         seed: int,
-        only: Sequence[str] = KINDS,
+        only: Sequence[str] = ALL_KINDS,
     ) -> None:
         self.has_done_all = asyncio.Event()
         self._system, self._disk = system, disk
@@ -57,7 +61,9 @@ class Nemesis:
         lacking = []
         if "clock" in self._only and not self._system.clocks.can_jump:
             lacking.append("clock jumps (apt-get install libfaketime)")
-        if "full_disk" in self._only and not self._disk.is_small:
+        if "full_disk" in self._only and self._system.nodes is not None:
+            lacking.append("the full disk (all nodes are on one)")
+        elif "full_disk" in self._only and not self._disk.is_small:
             lacking.append("the full disk (needs root, to mount a tmpfs)")
         if "broker" not in self._system.cuts:
             lacking.append("RabbitMQ (apt-get install rabbitmq-server, or set AMQP_URL)")
@@ -67,6 +73,7 @@ class Nemesis:
         """Everything that can be done to every part, each once."""
         parts, links = list(self._system.parts), list(self._system.links)
         links.remove("staff→flight")
+        nodes = self._system.nodes
         clocks = [part for part in parts if part not in WITHOUT_CLOCK]
         everything: dict[str, list[str]] = {
             "kill": parts,
@@ -74,12 +81,14 @@ class Nemesis:
             "partition": links,
             "cable": list(self._system.cuts),
             "clock": clocks if self._system.clocks.can_jump else [],
-            "full_disk": ["disk"] if self._disk.is_small else [],
+            "full_disk": ["disk"] if self._disk.is_small and nodes is None else [],
             "blackout": [EVERYTHING],
+            "isolate": list(NODES) if nodes else [],
+            "all_nodes": [EVERYTHING] if nodes else [],
         }
         return [
             (kind, part)
-            for kind in KINDS
+            for kind in ALL_KINDS
             for part in everything[kind]
             if self._only & {kind, f"{kind}:{part}"}
         ]
@@ -111,7 +120,7 @@ class Nemesis:
         """A system that lies on the ground shows nothing; a slow machine takes long to get up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(RECOVER_MAX_S):
-                while self._system.down() > DOWN_MAX:  # noqa: ASYNC110 - counted, not told
+                while await self._system.down() > DOWN_MAX:  # noqa: ASYNC110 - counted, not told
                     await asyncio.sleep(LOOK_EVERY_S)
 
     def _blows(self) -> Iterator[Blow]:
@@ -148,9 +157,6 @@ class Nemesis:
                 link.heal()
             case "cable":
                 await self._pull_cable(blow)
-            case "blackout":
-                for part in self._system.parts.values():
-                    part.kill(blow.lasts_s / 3)
             case "clock":
                 self._system.clocks.jump(blow.where, blow.ahead_s)
                 await asyncio.sleep(2 * blow.lasts_s)
@@ -159,6 +165,21 @@ class Nemesis:
                 self._disk.fill()
                 await asyncio.sleep(blow.lasts_s)
                 self._disk.relieve()
+            case _:
+                await self._strike_many(blow)
+
+    async def _strike_many(self, blow: Blow) -> None:
+        if blow.kind in {"blackout", "all_nodes"}:
+            for part in self._system.parts.values():
+                if blow.kind == "blackout" or part.name in NODES:
+                    part.kill(blow.lasts_s / 3)
+            return
+        nodes = self._system.nodes
+        assert nodes is not None, "planned for a cluster only"
+        await nodes.isolate(blow.where)
+        # Long enough for the others to notice, and to go on without it.
+        await asyncio.sleep(3 + 2 * blow.lasts_s)
+        await nodes.reunite()
 
     async def _pull_cable(self, blow: Blow) -> None:
         """Connections break, or are there and say nothing any more."""

@@ -6,14 +6,17 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.cut import Cut
+from support.galera import Node
 
 from .clocks import Clocks
+from .cluster import ACCOUNT, NODES, Nodes
 from .http import read_answer
 from .parts import Part
 from .proxy import Link
@@ -71,16 +74,20 @@ class System:
     faults: Journal
     scale: float
     mix: Mapping[str, Mapping[str, float]]
+    nodes: Nodes | None = None
     parts: dict[str, Part] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.wire = self.run.journal("wire")
+        self._operator: asyncio.Task[None] | None = None
 
     async def start(self, ports: Mapping[str, int]) -> None:
         """Start all of it, from the bottom up; the links mean no harm yet."""
         if self.run.db in KINDS:
             await self._start_database(ports["database"])
+        if self.nodes is not None:
+            await self._start_cluster(self.nodes, ports.get("haproxy"))
         await self._open_links(ports)
         for service in DATABASES:
             await self._run_once(service, "migrate")
@@ -90,12 +97,15 @@ class System:
             self._add(f"flight-{number}", ["flight", "serve"], ports)
             self._add(f"booking-{number}", ["booking", "serve", "--no-jobs"], ports)
             self._add(f"worker-{number}", ["booking", "worker"], ports)
-        services = [part for part in self.parts.values() if part.name != "database"]
+        services = [part for part in self.parts.values() if not part.is_up]
         await asyncio.gather(*(part.start() for part in services))
 
     async def close(self) -> None:
         """End every process, and close the ways between them."""
-        servers_last = sorted(self.parts.values(), key=lambda part: part.name == "database")
+        if self._operator is not None:
+            self._operator.cancel()
+            await asyncio.gather(self._operator, return_exceptions=True)
+        servers_last = sorted(self.parts.values(), key=lambda part: "database" in part.name)
         for part in servers_last:
             await part.close()
         for link in self.links.values():
@@ -121,10 +131,16 @@ class System:
             part.go_on()
         for part in self.parts.values():
             await part.wait_ready()
+        if self.nodes is not None:
+            await self.nodes.whole()
 
-    def down(self) -> int:
+    async def down(self) -> int:
         """How many parts are not there, or not ready yet."""
-        return sum(not part.is_up for part in self.parts.values())
+        down = {part.name for part in self.parts.values() if not part.is_up}
+        if self.nodes is not None:
+            # A node's process may be there all the time that it is in no group.
+            return len(down.difference(NODES)) + await self.nodes.not_ready()
+        return len(down)
 
     def staff(self) -> Link:
         """The way to the flight service that is spared: the schedule is not what is tested."""
@@ -135,19 +151,58 @@ class System:
         database = KINDS[self.run.db]()
         await asyncio.to_thread(database.make, self.disk)
         admin = database.admin_url(port)
-        self.parts["database"] = Part(
-            "database",
-            database.command(self.disk, port),
-            environment=_environment(),
-            folder=self.disk,
-            logs=self.run.folder / "logs",
-            faults=self.faults,
-            is_ready=lambda: answers(admin),
-        )
+        command = database.command(self.disk, port)
+        self.parts["database"] = self._part("database", command, self.disk, lambda: answers(admin))
         await self.parts["database"].start()
         await run_on(admin, *(f"CREATE DATABASE {name}" for name in DATABASES))
         self.cuts["database"] = Cut("127.0.0.1", port)
         await self.cuts["database"].start()
+
+    async def _start_cluster(self, nodes: Nodes, haproxy_port: int | None) -> None:
+        """One after the other: each copies its data from one that has them."""
+        await asyncio.to_thread(nodes.cluster.lay_out)
+        for name, node in nodes.by_name.items():
+            self.parts[name] = self._part(name, node.command(), node.folder, node.is_ready)
+            await self.parts[name].start()
+            self.cuts[name] = Cut("127.0.0.1", node.port)
+            await self.cuts[name].start()
+        names = {node.name: name for name, node in nodes.by_name.items()}
+
+        async def restart(node: Node) -> None:
+            self.faults.write({"at": time.time(), "kind": "recovered", "where": names[node.name]})
+            self.parts[names[node.name]].kill(0)
+
+        look_after = nodes.cluster.look_after(restart)
+        self._operator = asyncio.create_task(look_after, name="operator of the cluster")
+        first, *_ = nodes.by_name.values()
+        await first.ask(ACCOUNT, *(f"CREATE DATABASE {name}" for name in DATABASES))
+        if haproxy_port is not None:
+            folder = self.run.folder / "haproxy"
+            command = nodes.configure_haproxy(folder, haproxy_port, self.cuts)
+
+            async def is_ready() -> bool:
+                return await answers(nodes.url_for("haproxy", "mysql", self.cuts))
+
+            self.parts["haproxy"] = self._part("haproxy", command, folder, is_ready)
+            await self.parts["haproxy"].start()
+
+    def _part(
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        is_ready: Callable[[], Awaitable[bool]],
+    ) -> Part:
+        """What is not of ours."""
+        return Part(
+            name,
+            command,
+            environment=_environment(),
+            folder=folder,
+            logs=self.run.folder / "logs",
+            faults=self.faults,
+            is_ready=is_ready,
+        )
 
     async def _open_links(self, ports: Mapping[str, int]) -> None:
         flights = [ports["flight-1"], ports["flight-2"]]
@@ -193,8 +248,8 @@ class System:
         settings: dict[str, object] = {
             **LIMITS,
             "data_dir": self.run.folder / "data",
-            "database_url": self._by_wire("database", self.run.booking_db_url),
-            "flight_database_url": self._by_wire("database", self.run.flight_db_url),
+            "database_url": self._database(name, self.run.booking_db_url),
+            "flight_database_url": self._database(name, self.run.flight_db_url),
             "flight_service": self.links["booking→flight"].url,
             "booking_service": self.links["flight→booking"].url,
             "sandbox_url": self.links["booking→provider"].url,
@@ -205,6 +260,11 @@ class System:
         paths = [str(path) for path in (self.src, self.clocks.python_path) if path]
         python = {"PYTHONPATH": os.pathsep.join(paths)}
         return _environment() | python | _named(settings) | self.clocks.environment(name)
+
+    def _database(self, who: str, url: str) -> str:
+        if self.nodes is not None:
+            return self.nodes.url_for(who, url.rpartition("/")[2], self.cuts)
+        return self._by_wire("database", url)
 
     def _by_wire(self, name: str, url: str) -> str:
         return self.cuts[name].url(url) if name in self.cuts else url

@@ -46,10 +46,14 @@ class Balancer:
         return check
 
 
+def program() -> str | None:
+    """Where it is."""
+    return shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 def haproxy() -> str:
     """The program; without it the test is skipped."""
-    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    return found or missing("no haproxy: apt-get install haproxy")
+    return program() or missing("no haproxy: apt-get install haproxy")
 
 
 def complaints(configuration: Path) -> str:
