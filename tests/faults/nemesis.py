@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from .cluster import NODES
@@ -24,6 +25,7 @@ EVERYTHING = "everything"
 DOWN_MAX = 2
 RECOVER_MAX_S = 60.0
 LOOK_EVERY_S = 0.2
+NOTICED_AFTER_S = 4.0  # that a node hangs is noticed after three, and it may have gone on by then
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Nemesis:
         self._faults = faults
         self._chance = random.Random(f"{seed} nemesis")
         self._only = frozenset(only)
+        self._nodes_struck = 0
         self._under_way: set[asyncio.Task[None]] = set()
 
     def left_out(self) -> list[str]:
@@ -100,6 +103,8 @@ class Nemesis:
             for number, blow in enumerate(self._blows(), 1):
                 await asyncio.sleep(self._chance.uniform(0.5, 1.5) * pause_s)
                 await self._let_recover()
+                if blow.where in NODES and blow.kind != "cable":
+                    await self._let_reunite()
                 task = asyncio.create_task(self._deal(blow))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
@@ -122,6 +127,23 @@ class Nemesis:
             async with asyncio.timeout(RECOVER_MAX_S):
                 while await self._system.down() > DOWN_MAX:  # noqa: ASYNC110 - counted, not told
                     await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _let_reunite(self) -> None:
+        """One node at a time: what a majority can do without it is what is to be seen.
+
+        Without a majority nobody can do anything; that is for `all_nodes` to bring about.
+        """
+        nodes = self._system.nodes
+        assert nodes is not None, "planned for a cluster only"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECOVER_MAX_S):
+                whole_since = math.inf
+                while not time.monotonic() - whole_since > NOTICED_AFTER_S:
+                    await asyncio.sleep(LOOK_EVERY_S)
+                    if self._nodes_struck or not await nodes.is_whole():
+                        whole_since = math.inf
+                    else:
+                        whole_since = min(whole_since, time.monotonic())
 
     def _blows(self) -> Iterator[Blow]:
         """Everything in an order of chance, then everything again in another one."""
@@ -147,9 +169,10 @@ class Nemesis:
             case "kill":
                 self._system.parts[blow.where].kill(blow.lasts_s / 3)
             case "stop":
-                self._system.parts[blow.where].stop()
-                await asyncio.sleep(blow.lasts_s)
-                self._system.parts[blow.where].go_on()
+                with self._striking(blow.where):
+                    self._system.parts[blow.where].stop()
+                    await asyncio.sleep(blow.lasts_s)
+                    self._system.parts[blow.where].go_on()
             case "partition":
                 link = self._system.links[blow.where]
                 link.part(_some_of(link.targets, blow.lot))
@@ -169,17 +192,31 @@ class Nemesis:
                 await self._strike_many(blow)
 
     async def _strike_many(self, blow: Blow) -> None:
-        if blow.kind in {"blackout", "all_nodes"}:
-            for part in self._system.parts.values():
-                if blow.kind == "blackout" or part.name in NODES:
-                    part.kill(blow.lasts_s / 3)
-            return
         nodes = self._system.nodes
-        assert nodes is not None, "planned for a cluster only"
-        await nodes.isolate(blow.where)
-        # Long enough for the others to notice, and to go on without it.
-        await asyncio.sleep(3 + 2 * blow.lasts_s)
-        await nodes.reunite()
+        if blow.kind == "isolate":
+            assert nodes is not None, "planned for a cluster only"
+            with self._striking(blow.where):
+                await nodes.isolate(blow.where)
+                # Long enough for the others to notice, and to go on without it.
+                await asyncio.sleep(3 + 2 * blow.lasts_s)
+                await nodes.reunite()
+            return
+        # Of all nodes sometimes one is left: it must not go on alone.
+        spared = {NODES[int(blow.lot * 100) % 3]} if blow.lot < 0.3 else set()
+        for part in self._system.parts.values():
+            if blow.kind == "blackout" or part.name in {*NODES} - spared:
+                part.kill(blow.lasts_s / 3)
+
+    @contextmanager
+    def _striking(self, where: str) -> Iterator[None]:
+        """While a node feels it."""
+        if where in NODES:
+            self._nodes_struck += 1
+        try:
+            yield
+        finally:
+            if where in NODES:
+                self._nodes_struck -= 1
 
     async def _pull_cable(self, blow: Blow) -> None:
         """Connections break, or are there and say nothing any more."""

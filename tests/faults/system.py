@@ -6,17 +6,15 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.cut import Cut
-from support.galera import Node
 
 from .clocks import Clocks
-from .cluster import ACCOUNT, NODES, Nodes
+from .cluster import NODES, Nodes
 from .http import read_answer
 from .parts import Part
 from .proxy import Link
@@ -62,6 +60,11 @@ LIMITS: Mapping[str, object] = {
 }
 
 
+# A group goes on without one of its nodes after some four seconds, and until then nobody can commit
+# anything anywhere. So these are the services' own defaults, or half of them.
+LIMITS_ON_A_CLUSTER: Mapping[str, object] = {"db_wait_s": 5, "db_statement_s": 8}
+
+
 @dataclass
 class System:
     """Its parts by their names, and the ways between them."""
@@ -80,14 +83,16 @@ class System:
 
     def __post_init__(self) -> None:
         self.wire = self.run.journal("wire")
-        self._operator: asyncio.Task[None] | None = None
 
     async def start(self, ports: Mapping[str, int]) -> None:
         """Start all of it, from the bottom up; the links mean no harm yet."""
         if self.run.db in KINDS:
             await self._start_database(ports["database"])
         if self.nodes is not None:
-            await self._start_cluster(self.nodes, ports.get("haproxy"))
+            await self.nodes.start(self.parts, self.cuts, self._part)
+            if port := ports.get("haproxy"):
+                folder = self.run.folder / "haproxy"
+                await self.nodes.start_haproxy(folder, port, self.parts, self.cuts, self._part)
         await self._open_links(ports)
         for service in DATABASES:
             await self._run_once(service, "migrate")
@@ -102,9 +107,8 @@ class System:
 
     async def close(self) -> None:
         """End every process, and close the ways between them."""
-        if self._operator is not None:
-            self._operator.cancel()
-            await asyncio.gather(self._operator, return_exceptions=True)
+        if self.nodes is not None:
+            await self.nodes.close()
         servers_last = sorted(self.parts.values(), key=lambda part: "database" in part.name)
         for part in servers_last:
             await part.close()
@@ -157,34 +161,6 @@ class System:
         await run_on(admin, *(f"CREATE DATABASE {name}" for name in DATABASES))
         self.cuts["database"] = Cut("127.0.0.1", port)
         await self.cuts["database"].start()
-
-    async def _start_cluster(self, nodes: Nodes, haproxy_port: int | None) -> None:
-        """One after the other: each copies its data from one that has them."""
-        await asyncio.to_thread(nodes.cluster.lay_out)
-        for name, node in nodes.by_name.items():
-            self.parts[name] = self._part(name, node.command(), node.folder, node.is_ready)
-            await self.parts[name].start()
-            self.cuts[name] = Cut("127.0.0.1", node.port)
-            await self.cuts[name].start()
-        names = {node.name: name for name, node in nodes.by_name.items()}
-
-        async def restart(node: Node) -> None:
-            self.faults.write({"at": time.time(), "kind": "recovered", "where": names[node.name]})
-            self.parts[names[node.name]].kill(0)
-
-        look_after = nodes.cluster.look_after(restart)
-        self._operator = asyncio.create_task(look_after, name="operator of the cluster")
-        first, *_ = nodes.by_name.values()
-        await first.ask(ACCOUNT, *(f"CREATE DATABASE {name}" for name in DATABASES))
-        if haproxy_port is not None:
-            folder = self.run.folder / "haproxy"
-            command = nodes.configure_haproxy(folder, haproxy_port, self.cuts)
-
-            async def is_ready() -> bool:
-                return await answers(nodes.url_for("haproxy", "mysql", self.cuts))
-
-            self.parts["haproxy"] = self._part("haproxy", command, folder, is_ready)
-            await self.parts["haproxy"].start()
 
     def _part(
         self,
@@ -247,6 +223,7 @@ class System:
     def _environment(self, name: str) -> dict[str, str]:
         settings: dict[str, object] = {
             **LIMITS,
+            **(LIMITS_ON_A_CLUSTER if self.nodes is not None else {}),
             "data_dir": self.run.folder / "data",
             "database_url": self._database(name, self.run.booking_db_url),
             "flight_database_url": self._database(name, self.run.flight_db_url),

@@ -61,6 +61,7 @@ def reader(url: str) -> AsyncEngine:
         options["connect_args"] = {timeout: 3.0}
     if nodes:
         options["connect_args"]["async_creator_fn"] = by_a_living_one(nodes)
+        options["pool_reset_on_return"] = None  # it is closed, and may refuse even that by then
     engine = create_async_engine(
         parsed.set(drivername=_DRIVERS[kind]), poolclass=NullPool, **options
     )

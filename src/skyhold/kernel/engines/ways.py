@@ -170,7 +170,9 @@ class Ways:
         return next((way for way in self._ways if connection in way.connections), None)
 
     def _meaning(self, error: BaseException) -> Meaning:
-        return Meaning.LOST if isinstance(error, OSError) else self._driver.meaning(error)
+        # RuntimeError is uvloop's, of a transport that was gone before it was used.
+        is_broken = isinstance(error, OSError | RuntimeError)
+        return Meaning.LOST if is_broken else self._driver.meaning(error)
 
 
 class Watch:
