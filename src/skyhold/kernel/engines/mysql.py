@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import event, text
@@ -12,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from skyhold.kernel.settings import SettingsError
 
+from . import galera
 from .engine import Limits, Meaning, Pools, Unsafe
 from .hosts import Host
 from .servers import CONNECT_S, Doubt, pooled, single, ways_to
@@ -103,12 +106,23 @@ class MySQL:
         _configure(engine, unlimited)
         return engine
 
-    def lock_schema(self, connection: Connection, name: str) -> None:
-        """A named lock of the server's; schema changes commit by themselves."""
+    @contextmanager
+    def changing_schema(self, connection: Connection, name: str) -> Iterator[None]:
+        """With a named lock of the server's, as schema changes commit by themselves.
+
+        The lock is given back when the connection closes. A cluster's servers have each their own
+        locks, so there it takes one of all servers too.
+        """
         lock = text("SELECT GET_LOCK(:name, :wait_s)")
         if connection.scalar(lock, {"name": name, "wait_s": MIGRATION_WAIT_S}) != 1:
-            msg = f"Another process has been migrating for {MIGRATION_WAIT_S} s; try again later."
-            raise SettingsError(msg)
+            raise _others_migrate()
+        everywhere = galera.locked(connection, name) if galera.is_one(connection) else nullcontext()
+        connection.commit()
+        try:
+            with everywhere, connection.begin():
+                yield
+        except galera.Locked as error:
+            raise _others_migrate() from error
 
     def meaning(self, error: DBAPIError) -> Meaning:
         """By the server's or the client library's error number."""
@@ -133,6 +147,13 @@ class MySQL:
             for name, wanted, because in _WANTED
             if name in found and found[name].upper() not in wanted.split(" or ")
         ] + _unsafe_binlog(found)
+
+
+def _others_migrate() -> SettingsError:
+    return SettingsError(
+        f"Another process has been migrating for {MIGRATION_WAIT_S} s; try again later. If none is,"
+        f" one died: on a cluster its row in {galera.TABLE} counts for {galera.LEASE_S} s."
+    )
 
 
 _CONNECT: dict[str, Any] = {"charset": "utf8mb4", "connect_timeout": CONNECT_S}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import text
@@ -88,9 +90,13 @@ class PostgreSQL:
         ways = ways_to(self._hosts, _DRIVER, MIGRATION_WAIT_S)
         return single(url, connect_args={"timeout": CONNECT_S}, ways=ways)
 
-    def lock_schema(self, connection: Connection, name: str) -> None:
-        """An advisory lock, given back when the transaction ends."""
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(name)})
+    @contextmanager
+    def changing_schema(self, connection: Connection, name: str) -> Iterator[None]:
+        """With an advisory lock, given back when the transaction ends."""
+        lock = text("SELECT pg_advisory_xact_lock(:key)")
+        with connection.begin():
+            connection.execute(lock, {"key": _lock_key(name)})
+            yield
 
     def meaning(self, error: DBAPIError) -> Meaning:
         """By the SQLSTATE."""
