@@ -127,12 +127,25 @@ async def test_a_silent_host_costs_a_retry_and_no_error(by_both, wires, rows, is
 
 
 async def test_a_statement_that_takes_its_time_is_left_alone(by_both, wires, rows, engine):
-    db = by_both(wait_s=0.3)
-    slow = text(SLEEPING[engine].format(s=0.5))
+    db = by_both()
+    slow = text(SLEEPING[engine].format(s=1.2))  # and after half a second its host is looked at
     await db.transact(lambda tx: tx.run(slow))
-    async with db.read() as tx:
-        await tx.scalar(slow)
     assert in_use(wires)[1] == 0
+
+
+async def test_a_host_that_takes_nobody_new_and_answers_the_others_is_left_alone(
+    by_both, wires, rows, engine
+):
+    db = by_both()
+    await warm(db)
+    slow = text(SLEEPING[engine].format(s=1.2))
+    slowly = asyncio.create_task(db.transact(lambda tx: tx.run(slow)))
+    wires[0]._listener.close()
+    while not slowly.done():
+        assert await count(db) == 0
+        await asyncio.sleep(0.02)
+    await slowly
+    assert in_use(wires) == [4, 0]
 
 
 @pytest.mark.parametrize("how", ["cut", "silent"])

@@ -119,9 +119,9 @@ def _watch(engine: AsyncEngine, ways: Ways) -> None:
         watches[entry] = ways.watch(entry.driver_connection)
 
     @event.listens_for(engine.sync_engine, "checkin")
-    def _back(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - as above
+    def _back(connection: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - as above
         if entry in watches:
-            watches.pop(entry).end()
+            watches.pop(entry).end(lives=connection is not None)
 
     @event.listens_for(engine.sync_engine, "engine_disposed")
     def _disposed(_: Any) -> None:  # noqa: ANN401 - the engine itself

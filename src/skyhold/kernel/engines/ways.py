@@ -51,6 +51,7 @@ class Unusable(ConnectionError):
 class _Way:
     host: Host
     passed_over_until: float = -math.inf
+    heard_at: float = -math.inf
     connections: WeakSet[Any] = field(default_factory=WeakSet)
     look: asyncio.Task[None] | None = None
 
@@ -123,11 +124,20 @@ class Ways:
             if way.look is not None:
                 way.look.cancel()
 
+    def heard(self, connection: Any) -> None:  # noqa: ANN401 - as above
+        """Who used the connection has ended, and the connection lives."""
+        way = self._way_of(connection)
+        if way is not None:
+            way.heard_at = time.monotonic()
+
     async def _look(self, way: _Way) -> None:
         try:
             connection = await self._open(way)
         except Exception as error:  # noqa: BLE001 - one that refuses only us is alive
-            if self._meaning(error) is Meaning.LOST:
+            # So is one that answered others meanwhile: it has too much to do, and to be connected
+            # to anew by all of them would be the end of it.
+            is_quiet = time.monotonic() - way.heard_at > self._patience_s
+            if is_quiet and self._meaning(error) is Meaning.LOST:
                 self._pass_over(way, error)
                 for each in list(way.connections):
                     self._driver.drop(each)
@@ -182,9 +192,11 @@ class Watch:
         self._ways, self._connection, self._period_s = ways, connection, period_s
         self._again()
 
-    def end(self) -> None:
-        """Whoever used it has ended."""
+    def end(self, *, lives: bool) -> None:
+        """Whoever used it has ended, and the connection lives on or does not."""
         self._timer.cancel()
+        if lives:
+            self._ways.heard(self._connection)
 
     def _again(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._period_s, self._look)
