@@ -48,7 +48,7 @@ run: $(ready) ## start the whole system: both services, with the demo schedule (
 test: $(tools) ## run the tests
 	@$(bin)/pytest $(ARGS)
 
-faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mariadb|postgresql SEED=7
+faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mariadb|postgresql|galera SEED=7
 	@PYTHONPATH=tests $(bin)/python -m faults --minutes $(MINUTES) --db $(DB) \
 	    $(if $(SEED),--seed $(SEED)) $(ARGS)
 
