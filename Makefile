@@ -34,7 +34,7 @@ measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants fuzz bench bench-size bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
+.PHONY: help run test faults faults-mutants galera fuzz bench bench-size bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mari
 
 faults-mutants: $(tools) ## planted bugs, one at a time: does that find each of them?
 	@PYTHONPATH=tests $(bin)/python -m faults.mutants $(ARGS)
+
+galera: $(tools) ## the suites on three nodes of MariaDB Galera, which are also killed (10 minutes)
+	@PYTHONPATH=tests $(bin)/python -m galera $(ARGS)
 
 fuzz: $(tools) ## requests made up from the APIs' documents, for long: MINUTES=30 SEED=7
 	@PYTHONPATH=tests $(bin)/python -m fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from support.databases import ENGINES
 from support.galera import Cluster
 
-collect_ignore_glob = [] if "SKYHOLD_TEST_GALERA_URLS" in os.environ else ["test_*.py"]
+collect_ignore_glob = [] if "galera" in ENGINES else ["test_*.py"]
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ from contextlib import suppress
 
 import pytest
 from asyncmy.errors import OperationalError
+from sqlalchemy import text
 
+from skyhold.kernel.db import Database, OutcomeUnknown
 from support.galera import Cluster, Node
 
 WRITE = "INSERT INTO words.acknowledged VALUES ({})"
@@ -42,6 +44,22 @@ async def test_a_node_without_the_others_answers_nothing(cluster, first):
     for statement in (WRITE.format(2), READ[1]):
         with pytest.raises(OperationalError, match="1047"):
             await first.ask(statement)
+
+
+async def test_a_commit_that_loses_the_others_is_unknown_and_not_refused(cluster, first):
+    """They may have it: a run that said "not done" would be believed."""
+    db = Database(first.url("words"), wait_s=5, statement_s=20)
+    written = text(WRITE.format(2))
+
+    async def work(tx):
+        await tx.run(written)
+        for node in cluster.nodes[1:]:
+            if node.is_running:
+                node.kill()
+
+    with pytest.raises(OutcomeUnknown):
+        await db.transact(work)
+    await db.close()
 
 
 async def test_all_come_back_when_all_were_killed_and_one_was_behind(cluster, first):

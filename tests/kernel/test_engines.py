@@ -24,7 +24,7 @@ from skyhold.kernel.engines.mysql import MySQL
 from skyhold.kernel.engines.postgresql import PostgreSQL
 from skyhold.kernel.engines.sqlite import SQLite
 from skyhold.kernel.settings import SettingsError
-from support.databases import SERVERS, fresh_database, require
+from support.databases import SERVER_ENGINES, fresh_database, require
 from support.system import eventually, free_port
 
 # --- addresses -------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ async def test_who_waits_too_long_for_another_migration_says_so(server_database,
 # --- settings that are not safe --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", SERVERS)
+@pytest.mark.parametrize("engine", SERVER_ENGINES)
 async def test_a_running_server_is_asked_and_each_finding_is_told(engine, server_database, logged):
     db = Database(server_database(engine))
     unsafe = await db.check_settings()

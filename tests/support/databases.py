@@ -73,6 +73,7 @@ SERVERS = {
         "make galera",
     ),
 }
+SERVER_ENGINES = tuple(engine for engine in ENGINES if engine in SERVERS)
 
 
 def dialect_of(engine: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
@@ -77,6 +77,7 @@ def _taken(keeper: Connection, mine: dict[str, str]) -> bool:
     except DBAPIError as error:
         if getattr(error.orig, "args", (None,))[0] not in _TAKEN:
             raise
-        keeper.rollback()
+        with suppress(DBAPIError):  # where another node was quicker, ROLLBACK too says 1213
+            keeper.rollback()
         return False
     return True

@@ -51,6 +51,7 @@ _MEANINGS = {
     1792: Meaning.UNWELL,  # a read-only transaction
     1836: Meaning.UNWELL,  # running in read-only mode
     1053: Meaning.LOST,  # shutting down
+    1180: Meaning.LOST,  # the COMMIT failed; with Galera: the node lost the others in the middle
     1927: Meaning.LOST,  # the connection was killed
     2002: Meaning.LOST,  # cannot connect
     2003: Meaning.LOST,  # (the same, over TCP)
