@@ -35,9 +35,9 @@ ON_IT: dict[str, Sequence[str]] = {
 }
 # And with clusters of their own, whose nodes are killed:
 OF_THEIR_OWN: dict[str, Sequence[str]] = {
-    "nodes that die": ("tests/galera",),
+    "nodes that die": ("tests/galera", "--ignore", "tests/galera/test_faults.py"),
+    "faults": ("tests/galera/test_faults.py",),
 }
-# The fault rig makes a cluster of its own too: `python -m faults --db galera` belongs here.
 
 
 def main() -> int:
