@@ -207,4 +207,6 @@ class Watch:
 
 
 def _said(error: BaseException) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else str(error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error.args[-1] if error.args else error)  # before it the driver has its number
