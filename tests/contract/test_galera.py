@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from contract_stage import note, raised
@@ -19,6 +20,7 @@ from support.databases import ENGINES, SERVERS, fresh_database, replicas_of
 # Collected only where `make galera` says so: the suite promises no cluster.
 CLUSTERS = [engine for engine in ENGINES if engine == "galera"]
 ROUNDS = 60
+TRIES_MAX = 10
 MIGRATE = """
 import asyncio, pathlib, sys
 from skyhold.kernel.db import Database
@@ -105,11 +107,10 @@ if CLUSTERS:
 
 async def _raise(db: Database, id: str) -> int:
     """How many rows it found; a conflict with the other one's is run again."""
-    while True:
-        try:
+    for _ in range(TRIES_MAX):
+        with suppress(DatabaseBusy):
             return await db.transact(lambda tx: tx.run(raised(id)))
-        except DatabaseBusy:
-            continue
+    raise AssertionError(f"{id} is fought for by too many")
 
 
 def _migrate_at_every_node(url: str) -> None:
