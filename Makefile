@@ -55,7 +55,7 @@ faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mari
 faults-mutants: $(tools) ## planted bugs, one at a time: does that find each of them?
 	@PYTHONPATH=tests $(bin)/python -m faults.mutants $(ARGS)
 
-galera: $(tools) ## the suites on three nodes of MariaDB Galera, which are also killed (7 minutes)
+galera: $(tools) ## the suites on three nodes of MariaDB Galera, which are also killed (12 minutes)
 	@PYTHONPATH=tests $(bin)/python -m galera $(ARGS)
 
 fuzz: $(tools) ## requests made up from the APIs' documents, for long: MINUTES=30 SEED=7
