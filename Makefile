@@ -34,7 +34,7 @@ measure = PYTHONPATH=tests:. $(bin)/python -m bench --seconds $(SECONDS) \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help run test faults faults-mutants rabbit-cluster fuzz bench bench-size bench-capacity bench-contention bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
+.PHONY: help run test faults faults-mutants galera rabbit-cluster fuzz bench bench-size bench-capacity bench-contention bench-pages bench-memory bench-instructions check audit screenshots sbom format docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,12 +49,15 @@ test: $(tools) ## run the tests, two at a time; one at a time: ARGS='-n 0 --pdb'
 	@$(bin)/python -m compileall -q src
 	@$(bin)/pytest --numprocesses 2 $(ARGS)
 
-faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mariadb|postgresql SEED=7
+faults: $(tools) ## the system under faults, for long: MINUTES=30 DB=sqlite|mariadb|postgresql|galera SEED=7
 	@PYTHONPATH=tests $(bin)/python -m faults --minutes $(MINUTES) --db $(DB) \
 	    $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 faults-mutants: $(tools) ## planted bugs, one at a time: does that find each of them?
 	@PYTHONPATH=tests $(bin)/python -m faults.mutants $(ARGS)
+
+galera: $(tools) ## the suites on three nodes of MariaDB Galera, which are also killed (12 minutes)
+	@PYTHONPATH=tests $(bin)/python -m galera $(ARGS)
 
 rabbit-cluster: $(tools) ## kill -9 nodes of RabbitMQ clusters of two and three: is an event lost? (5 min)
 	@PYTHONPATH=tests $(bin)/python -m rabbit_cluster $(ARGS)

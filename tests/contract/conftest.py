@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -21,7 +22,15 @@ from skyhold.kernel import db as db_module
 from skyhold.kernel.clock import FrozenClock
 from skyhold.kernel.db import Database
 from support.cut import Cut
-from support.databases import ENGINES, fresh_database, migrate, require
+from support.databases import (
+    ENGINES,
+    dialect_of,
+    fresh_database,
+    migrate,
+    replicas_of,
+    require,
+    settle,
+)
 
 # A busy machine is no reason to fail; the whole suite has a time limit of its own.
 settings.register_profile("skyhold", deadline=None)
@@ -38,11 +47,18 @@ def engine(request) -> str:
 
 
 @pytest.fixture(scope="module")
+def dialect(engine) -> str:
+    """Whose SQL the engine speaks."""
+    return dialect_of(engine)
+
+
+@pytest.fixture(scope="module")
 def url(engine, tmp_path_factory) -> Iterator[str]:
     """A database with both services' schemas, for all tests of a module."""
     with fresh_database(engine, tmp_path_factory.mktemp("contract")) as url:
         migrate(url, with_reference=False)
         asyncio.run(_add_tables_of_the_tests(url))
+        settle(engine)
         yield url
 
 
@@ -53,12 +69,16 @@ async def _add_tables_of_the_tests(url: str) -> None:
 
 
 @pytest.fixture
-async def connect(url):
-    """Open the database, once for each replica; in the end every connection has come back."""
-    opened: list[Database] = []
+async def connect(engine, url):
+    """Open the database, once for each replica; in the end every connection has come back.
 
-    def connect(at: str = url, **limits) -> Database:
-        opened.append(Database(at, **limits))
+    Where several nodes are one database, each replica is at the next node.
+    """
+    opened: list[Database] = []
+    nodes = itertools.cycle(replicas_of(engine, url))
+
+    def connect(at: str | None = None, **limits) -> Database:
+        opened.append(Database(at or next(nodes), **limits))
         return opened[-1]
 
     yield connect

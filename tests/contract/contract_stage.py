@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from skyhold.kernel.columns import ExactText, Instant, Key, metadata
 from skyhold.kernel.db import Database
+from support.databases import SERVER_ENGINES, dialect_of
 
 METADATA = metadata()
 NOTES = Table(
@@ -52,11 +53,10 @@ VALUES = Table(
 # SQLAlchemy runs the drivers, bring the interpreter down.
 PHASES = [phase for phase in Phase if phase is not Phase.explain]
 
-mariadb_only = pytest.mark.parametrize("engine", ["mariadb"], indirect=True, scope="module")
+MARIADB = [engine for engine in SERVER_ENGINES if dialect_of(engine) == "mariadb"]
+mariadb_only = pytest.mark.parametrize("engine", MARIADB, indirect=True, scope="module")
 # For what only a server can do, or suffer.
-servers_only = pytest.mark.parametrize(
-    "engine", ["mariadb", "postgresql"], indirect=True, scope="module"
-)
+servers_only = pytest.mark.parametrize("engine", SERVER_ENGINES, indirect=True, scope="module")
 
 
 @dataclass(frozen=True)

@@ -105,17 +105,17 @@ async def test_a_database_that_does_not_exist_is_a_mistake_and_not_waited_for(co
 SLEEPING = {"mariadb": "SELECT SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}
 
 
-async def begun_over(wire, db, engine, read):
+async def begun_over(wire, db, dialect, read):
     """Something long is under way on this database."""
     if read:
 
         async def go():
             async with db.read() as tx:
-                await tx.scalar(text(SLEEPING[engine]))
+                await tx.scalar(text(SLEEPING[dialect]))
 
         task = asyncio.create_task(go())
     else:
-        task = asyncio.create_task(db.transact(lambda tx: tx.run(text(SLEEPING[engine]))))
+        task = asyncio.create_task(db.transact(lambda tx: tx.run(text(SLEEPING[dialect]))))
     await becomes(lambda: wire._pumps)  # the connection is made
     await asyncio.wait({task}, timeout=0.1)
     assert not task.done()
@@ -124,10 +124,10 @@ async def begun_over(wire, db, engine, read):
 
 @pytest.mark.parametrize("read", [True, False], ids=["reader", "writer"])
 async def test_a_connection_that_is_cut_in_a_statement_is_told_at_once(
-    over_wire, wire, rows, engine, read
+    over_wire, wire, rows, dialect, read
 ):
     db = over_wire(wait_s=0.3)
-    task = await begun_over(wire, db, engine, read)
+    task = await begun_over(wire, db, dialect, read)
     async with within(0.3):
         await wire.cut()
         with pytest.raises(DatabaseBusy) as failure:
@@ -332,10 +332,12 @@ KILL = {
 }
 
 
-async def test_a_connection_that_the_administrator_ends_is_replaced(db, rows, engine, connect):
-    who, kill = KILL[engine]
+async def test_a_connection_that_the_administrator_ends_is_replaced(
+    db, rows, dialect, connect, url
+):
+    who, kill = KILL[dialect]
     runs = []
-    administrator = connect()
+    administrator = connect(url)  # at the same node as `db`
 
     async def work(tx):
         runs.append(await tx.scalar(text(who)))

@@ -128,16 +128,24 @@ async def test_two_that_insert_the_same_key_at_once_are_one_row_and_one_duplicat
     assert await rows.all() == {"a": 0}
 
 
-async def test_of_200_who_raise_the_same_counter_over_two_replicas_none_is_lost(connect, rows):
+async def test_of_200_who_raise_the_same_counter_over_two_replicas_none_is_lost(
+    connect, rows, engine
+):
     await rows.add("a")
     replicas = rows.db, connect()
-    await asyncio.gather(
-        *(replicas[n % 2].transact(lambda tx: tx.run(raised("a"))) for n in range(200))
+    outcomes = await asyncio.gather(
+        *(replicas[n % 2].transact(lambda tx: tx.run(raised("a"))) for n in range(200)),
+        return_exceptions=True,
     )
-    assert await rows.all() == {"a": 200}
+    raised_it = outcomes.count(1)
+    others = {type(outcome) for outcome in outcomes if outcome != 1}
+    # Nodes do not wait for each other's locks: who is too late too often is told to come back.
+    assert others <= ({DatabaseBusy} if engine == "galera" else set())
+    assert raised_it > 100
+    assert await rows.all() == {"a": raised_it}
 
 
-async def test_who_reads_and_then_writes_guarded_loses_nothing_either(connect, rows):
+async def test_who_reads_and_then_writes_guarded_loses_nothing_either(connect, rows, engine):
     """READ COMMITTED lets both read the same; the guard lets one of them write."""
     await rows.add("a")
     replicas = rows.db, connect()
@@ -152,14 +160,15 @@ async def test_who_reads_and_then_writes_guarded_loses_nothing_either(connect, r
         *(replicas[n % 2].transact(count) for n in range(40)), return_exceptions=True
     )
     won = sum(outcome is None for outcome in done)
-    assert {type(outcome) for outcome in done if outcome is not None} <= {LostRace}
+    refused = {type(outcome) for outcome in done if outcome is not None}
+    assert refused <= ({LostRace, DatabaseBusy} if engine == "galera" else {LostRace})
     assert won > 0
     assert await rows.all() == {"a": won}
 
 
 @servers_only
 async def test_of_two_in_a_deadlock_one_is_run_again_and_both_succeed(
-    connect, rows, engine, logged
+    connect, rows, dialect, logged
 ):
     await rows.add("a", "b")
     runs = {"ab": 0, "ba": 0}
@@ -167,7 +176,7 @@ async def test_of_two_in_a_deadlock_one_is_run_again_and_both_succeed(
 
     async def lock(order):
         async def work(tx):
-            if engine == "postgresql":  # which looks for deadlocks after a second
+            if dialect == "postgresql":  # which looks for deadlocks after a second
                 await tx.run(text("SET LOCAL deadlock_timeout = '20ms'"))
             runs[order] += 1
             await tx.run(raised(order[0]))
@@ -201,8 +210,8 @@ async def test_two_writers_of_different_rows_do_not_wait_for_each_other(connect,
     assert await rows.all() == {"a": 1, "b": 1}
 
 
-async def blocked(connect, *, until: asyncio.Event):
-    """Somebody keeps the first note locked until told otherwise."""
+async def blocked(db, *, until: asyncio.Event):
+    """Somebody keeps the first note locked until told otherwise. A lock is one node's own."""
     locked = asyncio.Event()
 
     async def keep(tx):
@@ -210,16 +219,16 @@ async def blocked(connect, *, until: asyncio.Event):
         locked.set()
         await until.wait()
 
-    blocker = asyncio.create_task(connect().transact(keep))
+    blocker = asyncio.create_task(db.transact(keep))
     await locked.wait()
     return blocker
 
 
-async def test_a_row_that_somebody_has_locked_is_waited_for(connect, rows):
+async def test_a_row_that_somebody_has_locked_is_waited_for(connect, rows, url):
     await rows.add("a")
     may_go_on = asyncio.Event()
-    blocker = await blocked(connect, until=may_go_on)
-    waiting = asyncio.create_task(connect().transact(lambda tx: tx.run(raised("a"))))
+    blocker = await blocked(connect(url), until=may_go_on)
+    waiting = asyncio.create_task(connect(url).transact(lambda tx: tx.run(raised("a"))))
     done, _ = await asyncio.wait({waiting}, timeout=0.1)
     assert not done
     may_go_on.set()
@@ -227,13 +236,13 @@ async def test_a_row_that_somebody_has_locked_is_waited_for(connect, rows):
     assert await rows.all() == {"a": 2}
 
 
-async def test_a_row_that_stays_locked_is_busy_within_the_wait(connect, rows):
+async def test_a_row_that_stays_locked_is_busy_within_the_wait(connect, rows, url):
     await rows.add("a")
     may_go_on = asyncio.Event()
-    blocker = await blocked(connect, until=may_go_on)
+    blocker = await blocked(connect(url), until=may_go_on)
     begun = time.monotonic()
     with pytest.raises(DatabaseBusy) as refusal:
-        await connect(wait_s=0.5).transact(lambda tx: tx.run(raised("a")))
+        await connect(url, wait_s=0.5).transact(lambda tx: tx.run(raised("a")))
     assert time.monotonic() - begun < 3  # MariaDB counts lock waits in whole seconds
     assert (refusal.value.status, refusal.value.code) == (503, "database_busy")
     assert refusal.value.retry_after_s
@@ -243,9 +252,9 @@ async def test_a_row_that_stays_locked_is_busy_within_the_wait(connect, rows):
 
 
 @servers_only
-async def test_a_statement_that_takes_too_long_is_cut_off(connect, rows, engine):
+async def test_a_statement_that_takes_too_long_is_cut_off(connect, rows, dialect):
     await rows.add("a")
-    sleeping = {"mariadb": "SELECT SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}[engine]
+    sleeping = {"mariadb": "SELECT SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}[dialect]
     impatient = connect(statement_s=0.1, wait_s=0.2)
     begun = time.monotonic()
     with pytest.raises(DatabaseBusy):
@@ -266,7 +275,7 @@ CODES = {
         Dangling: [1451, 1452],
         DatabaseBusy: [1020, 1040, 1047, 1203, 1205, 1213, 1969, 3024, *TIDB],
         DatabaseUnwell: [1021, 1114, 1290, 1792, 1836],
-        OutcomeUnknown: [1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055],
+        OutcomeUnknown: [1053, 1180, 1927, 2002, 2003, 2006, 2013, 2014, 2055],
     },
     "postgresql": {
         Duplicate: ["23505"],
@@ -284,15 +293,15 @@ SIGNAL = {
 
 @servers_only
 @pytest.mark.parametrize("kind", [*CODES["mariadb"], DBAPIError], ids=lambda kind: kind.__name__)
-async def test_every_error_of_the_server_becomes_what_it_means(db, rows, engine, at_once, kind):
+async def test_every_error_of_the_server_becomes_what_it_means(db, rows, dialect, at_once, kind):
     """The codes are the servers' own; what is none of these is a mistake of ours."""
     others = {"mariadb": [1064, 1146, 4025], "postgresql": ["42601", "42P01", "23514"]}
-    for code in CODES[engine].get(kind, others[engine]):
+    for code in CODES[dialect].get(kind, others[dialect]):
         runs = []
 
         async def work(tx, code=code, runs=runs):
             runs.append(code)
-            await tx.run(text(SIGNAL[engine].format(code=code)))
+            await tx.run(text(SIGNAL[dialect].format(code=code)))
 
         with pytest.raises(kind) as refusal:
             await db.transact(work)
@@ -406,9 +415,9 @@ async def test_a_reader_that_goes_away_gives_its_connection_back(connect, rows):
 
 
 @servers_only
-async def test_a_reader_that_goes_away_in_the_middle_of_a_statement_does_too(connect, engine):
+async def test_a_reader_that_goes_away_in_the_middle_of_a_statement_does_too(connect, dialect):
     reader = connect(pool_max=1)
-    sleeping = {"mariadb": "SELECT SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}[engine]
+    sleeping = {"mariadb": "SELECT SLEEP(30)", "postgresql": "SELECT pg_sleep(30)"}[dialect]
 
     async def read():
         async with reader.read() as tx:

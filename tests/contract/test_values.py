@@ -133,10 +133,10 @@ async def test_a_naive_datetime_is_refused(empty):
     assert await read_back(empty, "id") is None
 
 
-async def test_the_zone_of_the_session_is_utc_whatever_the_servers_is(empty, engine):
-    if engine == "sqlite":
+async def test_the_zone_of_the_session_is_utc_whatever_the_servers_is(empty, dialect):
+    if dialect == "sqlite":
         return  # it has no session, and keeps what it is given
-    now = {"mariadb": "SELECT NOW(6)", "postgresql": "SELECT LOCALTIMESTAMP"}[engine]
+    now = {"mariadb": "SELECT NOW(6)", "postgresql": "SELECT LOCALTIMESTAMP"}[dialect]
     async with empty.read() as tx:
         told = await tx.scalar(text(now))
     assert abs(told.replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(minutes=1)
@@ -204,8 +204,8 @@ async def test_amounts_have_64_bits(empty, amount):
     assert await read_back(empty, "amount") == amount
 
 
-async def test_what_does_not_fit_is_refused_and_not_cut_off(empty, engine):
-    if engine == "sqlite":
+async def test_what_does_not_fit_is_refused_and_not_cut_off(empty, dialect):
+    if dialect == "sqlite":
         return  # it has no lengths, and cuts nothing off
     with pytest.raises(DBAPIError):
         await put(empty, text="x" * 201)

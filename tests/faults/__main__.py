@@ -12,11 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
-from .nemesis import KINDS
+from .nemesis import ALL_KINDS
 from .options import Options
 from .rig import run
 
-DATABASES = ("sqlite", "mariadb", "postgresql")
+DATABASES = ("sqlite", "mariadb", "postgresql", "galera")
 
 
 def main() -> int:
@@ -60,13 +60,15 @@ def _options(console: Console) -> Options:
     parser.add_argument("--keep", action="store_true", help="keep the folder, whatever comes")
     parser.add_argument("--calm", action="store_true", help="no faults at all")
     parser.add_argument("--whole", action="store_true", help="everything to every part once")
-    parser.add_argument("--only", default=",".join(KINDS), help="what the nemesis may do")
+    parser.add_argument("--only", default=",".join(ALL_KINDS), help="its blows, or `blow:part`")
     parser.add_argument("--mutant", help="what was done to the services, for the record")
     parser.add_argument("--buyers", type=int, default=20)
+    parser.add_argument("--scale", type=float, default=1.0, help="how often the proxies do harm")
+    parser.add_argument("--haproxy", action="store_true", help="services reach galera by it")
     given = parser.parse_args()
     only = tuple(kind for kind in given.only.split(",") if kind)
-    if unknown := set(only) - set(KINDS):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    if unknown := {kind.partition(":")[0] for kind in only} - set(ALL_KINDS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(ALL_KINDS)}")
     return Options(
         seed=random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed,
         minutes=given.minutes,
@@ -79,6 +81,8 @@ def _options(console: Console) -> Options:
         only=only,
         mutant=given.mutant,
         buyers=given.buyers,
+        haproxy=given.haproxy,
+        scale=given.scale,
         say=lambda text: console.print(text, style="dim", markup=False, soft_wrap=True),
     )
 

@@ -9,14 +9,15 @@ import subprocess
 from pathlib import Path
 
 SIZE_MB = 256
+SIZE_OF_THREE_MB = 1_536
 CHUNK = bytes(65_536)
 
 
 class Disk:
     """The folder in which databases and the provider's ledger are kept."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, size_mb: int = SIZE_MB) -> None:
+        self.folder, self._size_mb = folder, size_mb
         folder.mkdir(mode=0o777)
         folder.chmod(0o777)  # the database servers are other users
         self.is_small = os.geteuid() == 0 and self._mount()
@@ -54,7 +55,7 @@ class Disk:
         return self.folder / "ballast"
 
     def _mount(self) -> bool:
-        options = f"size={SIZE_MB}m,mode=0777"
+        options = f"size={self._size_mb}m,mode=0777"
         command = ["mount", "-t", "tmpfs", "-o", options, "skyhold-faults", str(self.folder)]
         mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
         if mounted:

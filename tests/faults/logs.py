@@ -40,6 +40,15 @@ def surprises(logs: Path) -> Iterator[Surprise]:
                 yield Surprise(log.stem, said.get("event", ""), error, id_)
 
 
+def retries(logs: Path) -> int:
+    """How often a transaction was run once more."""
+    return sum(
+        _read(line).get("event") == "db.retry"
+        for log in logs.glob("*.log")
+        for line in log.read_text(errors="replace").splitlines()
+    )
+
+
 def _read(line: str) -> dict[str, str]:
     if not line.startswith("{"):
         return {}

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from .cluster import NODES
 from .disk import Disk
 from .run import Journal
 from .system import System
 
 KINDS = ("kill", "stop", "partition", "cable", "clock", "full_disk", "blackout")
-WITHOUT_CLOCK = frozenset({"database"})
+# What can only befall a cluster: a node that the others do not hear, and the end of all nodes.
+OF_CLUSTERS = ("isolate", "all_nodes")
+ALL_KINDS = (*KINDS, *OF_CLUSTERS)
+WITHOUT_CLOCK = frozenset({"database", "haproxy", *NODES})
 EVERYTHING = "everything"
 DOWN_MAX = 2
 RECOVER_MAX_S = 60.0
 LOOK_EVERY_S = 0.2
+NOTICED_AFTER_S = 4.0  # that a node hangs is noticed after three, and it may have gone on by then
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,14 @@ class Nemesis:
         faults: Journal,
         *,
         seed: int,
-        only: Sequence[str] = KINDS,
+        only: Sequence[str] = ALL_KINDS,
     ) -> None:
         self.has_done_all = asyncio.Event()
         self._system, self._disk = system, disk
         self._faults = faults
         self._chance = random.Random(f"{seed} nemesis")
         self._only = frozenset(only)
+        self._nodes_struck = 0
         self._under_way: set[asyncio.Task[None]] = set()
 
     def left_out(self) -> list[str]:
@@ -57,7 +64,9 @@ class Nemesis:
         lacking = []
         if "clock" in self._only and not self._system.clocks.can_jump:
             lacking.append("clock jumps (apt-get install libfaketime)")
-        if "full_disk" in self._only and not self._disk.is_small:
+        if "full_disk" in self._only and self._system.nodes is not None:
+            lacking.append("the full disk (all nodes are on one)")
+        elif "full_disk" in self._only and not self._disk.is_small:
             lacking.append("the full disk (needs root, to mount a tmpfs)")
         if "broker" not in self._system.cuts:
             lacking.append("RabbitMQ (apt-get install rabbitmq-server, or set AMQP_URL)")
@@ -67,6 +76,7 @@ class Nemesis:
         """Everything that can be done to every part, each once."""
         parts, links = list(self._system.parts), list(self._system.links)
         links.remove("staff→flight")
+        nodes = self._system.nodes
         clocks = [part for part in parts if part not in WITHOUT_CLOCK]
         everything: dict[str, list[str]] = {
             "kill": parts,
@@ -74,12 +84,14 @@ class Nemesis:
             "partition": links,
             "cable": list(self._system.cuts),
             "clock": clocks if self._system.clocks.can_jump else [],
-            "full_disk": ["disk"] if self._disk.is_small else [],
+            "full_disk": ["disk"] if self._disk.is_small and nodes is None else [],
             "blackout": [EVERYTHING],
+            "isolate": list(NODES) if nodes else [],
+            "all_nodes": [EVERYTHING] if nodes else [],
         }
         return [
             (kind, part)
-            for kind in KINDS
+            for kind in ALL_KINDS
             for part in everything[kind]
             if self._only & {kind, f"{kind}:{part}"}
         ]
@@ -91,6 +103,8 @@ class Nemesis:
             for number, blow in enumerate(self._blows(), 1):
                 await asyncio.sleep(self._chance.uniform(0.5, 1.5) * pause_s)
                 await self._let_recover()
+                if blow.where in NODES and blow.kind != "cable":
+                    await self._let_reunite()
                 task = asyncio.create_task(self._deal(blow))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
@@ -111,8 +125,25 @@ class Nemesis:
         """A system that lies on the ground shows nothing; a slow machine takes long to get up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(RECOVER_MAX_S):
-                while self._system.down() > DOWN_MAX:  # noqa: ASYNC110 - counted, not told
+                while await self._system.down() > DOWN_MAX:  # noqa: ASYNC110 - counted, not told
                     await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _let_reunite(self) -> None:
+        """One node at a time: what a majority can do without it is what is to be seen.
+
+        Without a majority nobody can do anything; that is for `all_nodes` to bring about.
+        """
+        nodes = self._system.nodes
+        assert nodes is not None, "planned for a cluster only"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECOVER_MAX_S):
+                whole_since = math.inf
+                while not time.monotonic() - whole_since > NOTICED_AFTER_S:
+                    await asyncio.sleep(LOOK_EVERY_S)
+                    if self._nodes_struck or not await nodes.is_whole():
+                        whole_since = math.inf
+                    else:
+                        whole_since = min(whole_since, time.monotonic())
 
     def _blows(self) -> Iterator[Blow]:
         """Everything in an order of chance, then everything again in another one."""
@@ -138,9 +169,10 @@ class Nemesis:
             case "kill":
                 self._system.parts[blow.where].kill(blow.lasts_s / 3)
             case "stop":
-                self._system.parts[blow.where].stop()
-                await asyncio.sleep(blow.lasts_s)
-                self._system.parts[blow.where].go_on()
+                with self._striking(blow.where):
+                    self._system.parts[blow.where].stop()
+                    await asyncio.sleep(blow.lasts_s)
+                    self._system.parts[blow.where].go_on()
             case "partition":
                 link = self._system.links[blow.where]
                 link.part(_some_of(link.targets, blow.lot))
@@ -148,9 +180,6 @@ class Nemesis:
                 link.heal()
             case "cable":
                 await self._pull_cable(blow)
-            case "blackout":
-                for part in self._system.parts.values():
-                    part.kill(blow.lasts_s / 3)
             case "clock":
                 self._system.clocks.jump(blow.where, blow.ahead_s)
                 await asyncio.sleep(2 * blow.lasts_s)
@@ -159,6 +188,35 @@ class Nemesis:
                 self._disk.fill()
                 await asyncio.sleep(blow.lasts_s)
                 self._disk.relieve()
+            case _:
+                await self._strike_many(blow)
+
+    async def _strike_many(self, blow: Blow) -> None:
+        nodes = self._system.nodes
+        if blow.kind == "isolate":
+            assert nodes is not None, "planned for a cluster only"
+            with self._striking(blow.where):
+                await nodes.isolate(blow.where)
+                # Long enough for the others to notice, and to go on without it.
+                await asyncio.sleep(3 + 2 * blow.lasts_s)
+                await nodes.reunite()
+            return
+        # Of all nodes sometimes one is left: it must not go on alone.
+        spared = {NODES[int(blow.lot * 100) % 3]} if blow.lot < 0.3 else set()
+        for part in self._system.parts.values():
+            if blow.kind == "blackout" or part.name in {*NODES} - spared:
+                part.kill(blow.lasts_s / 3)
+
+    @contextmanager
+    def _striking(self, where: str) -> Iterator[None]:
+        """While a node feels it."""
+        if where in NODES:
+            self._nodes_struck += 1
+        try:
+            yield
+        finally:
+            if where in NODES:
+                self._nodes_struck -= 1
 
     async def _pull_cable(self, blow: Blow) -> None:
         """Connections break, or are there and say nothing any more."""

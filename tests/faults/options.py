@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .nemesis import KINDS
+from .nemesis import ALL_KINDS
 
 # Backoffs may have doubled to about a minute while nothing answered, and a change of a flight is
 # not called done before it is a minute old.
@@ -31,9 +31,10 @@ class Options:
     keep: bool = False
     calm: bool = False
     whole: bool = False
-    only: Sequence[str] = KINDS
+    only: Sequence[str] = ALL_KINDS
     mutant: str | None = None
     buyers: int = 20
+    haproxy: bool = False
     think_s: float = 1.0
     strike_every_s: float = 3.0
     scale: float = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from bisect import bisect_right
 from collections import Counter
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from .checker import Report
 from .evidence import Violation
-from .logs import Surprise, surprises
+from .logs import Surprise, retries, surprises
 from .quiet import Quiet
 from .run import Run
 from .system import System
@@ -35,6 +36,8 @@ class Outcome:
     blows: Counter[tuple[str, str]]
     recoveries_s: Sequence[float]
     next_yes_s: Sequence[float]
+    longest_gap_s: float | None
+    retries: int
     terminal_after_s: float | None
     quiet_after_s: float | None
     left: Mapping[str, int]
@@ -86,6 +89,8 @@ class Outcome:
         yield "samples of the seats", f"{count.get('samples', 0):,}"
         yield "time to recover: ready again", _spread(self.recoveries_s)
         yield "time to recover: next yes", _spread(self.next_yes_s)
+        yield "longest time without a yes", _seconds(self.longest_gap_s)
+        yield "transactions run again", f"{self.retries:,}"
         yield "time to terminal, once healed", _seconds(self.terminal_after_s)
         yield "time to quiet, once healed", _seconds(self.quiet_after_s)
         if self.left:
@@ -121,6 +126,8 @@ def judged(
         blows=Counter((line["kind"], line["where"]) for line in struck),
         recoveries_s=[s for part in system.parts.values() for s in part.recoveries_s],
         next_yes_s=_next_yes(run, [line["at"] for line in struck if line["kind"] == "kill"]),
+        longest_gap_s=_longest_gap(run),
+        retries=retries(run.folder / "logs"),
         terminal_after_s=terminal_at and terminal_at - run.healed_at,
         quiet_after_s=None if quiet.left else run.quiet_at - run.healed_at,
         left=quiet.left,
@@ -128,10 +135,21 @@ def judged(
     )
 
 
-def _next_yes(run: Run, kills: Sequence[float]) -> list[float]:
-    """After each kill, how long it took until a buyer was told yes again."""
-    yes = [
+def _yes(run: Run) -> list[float]:
+    return [
         line["at"] for line in run.lines("history") if line["type"] == "ok" and line["f"] in DEEDS
     ]
+
+
+def _longest_gap(run: Run) -> float | None:
+    """How long it was that nobody got anything done, while they tried."""
+    yes = _yes(run)
+    gaps = [after - before for before, after in itertools.pairwise(yes)]
+    return max(gaps, default=None)
+
+
+def _next_yes(run: Run, kills: Sequence[float]) -> list[float]:
+    """After each kill, how long it took until a buyer was told yes again."""
+    yes = _yes(run)
     after = [(killed_at, bisect_right(yes, killed_at)) for killed_at in kills]
     return [yes[place] - killed_at for killed_at, place in after if place < len(yes)]

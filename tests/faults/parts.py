@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from support.processes import descendants, dies_with_us
 
 from .clocks import forget
 from .run import Journal
@@ -36,7 +37,7 @@ class Part:
     ) -> None:
         self.name = name
         self.recoveries_s: list[float] = []
-        self._command = [*_dies_with_us(), *map(str, command)]
+        self._command = [*dies_with_us(), *map(str, command)]
         self._environment = dict(environment)
         self._folder = folder
         self._log = logs / f"{name}.log"
@@ -152,35 +153,3 @@ class Part:
 async def _ends(process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:  # noqa: ASYNC110 - nobody tells of its end
         await asyncio.sleep(LOOK_EVERY_S)
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below this one. PostgreSQL's lead groups of their own: a group is not all."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # The name, in brackets, may hold anything; after it come the state and the parent.
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found, waiting = [], [pid]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
-
-
-def _dies_with_us() -> list[str]:
-    """However the rig ends, by kill -9 too, its processes end with it, where setpriv is there."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-
-
-def as_user(name: str) -> list[str]:
-    """What stands before a command that has to run as this user, when we are root."""
-    if os.geteuid() != 0:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise SystemExit("as root this needs setpriv (apt-get install util-linux)")
-    return [setpriv, "--reuid", name, "--regid", name, "--init-groups", "--pdeathsig", "KILL", "--"]

@@ -18,7 +18,8 @@ import skyhold
 from . import broker
 from .checker import check
 from .clocks import Clocks
-from .disk import Disk
+from .cluster import Nodes
+from .disk import SIZE_MB, SIZE_OF_THREE_MB, Disk
 from .listener import Listener
 from .nemesis import Nemesis
 from .options import Options
@@ -55,7 +56,9 @@ class _Rig:
     def __init__(self, options: Options, folder: Path) -> None:
         self.keep = options.keep or options.folder is not None
         self._options, self._folder = options, folder
-        self._ports = dict(zip(PARTS, _free_ports(len(PARTS)), strict=True))
+        parts = [*PARTS, "haproxy"] if options.haproxy else PARTS
+        self._ports = dict(zip(parts, _free_ports(len(parts)), strict=True))
+        self._nodes: Nodes | None = None
 
     async def run(self) -> Outcome:
         try:
@@ -86,6 +89,7 @@ class _Rig:
                 faults,
                 options.scale,
                 options.mix,
+                self._nodes,
             )
             stack.push_async_callback(system.close)
             say(f"starting the system in {self._folder}")
@@ -108,7 +112,11 @@ class _Rig:
     def _lay_out(self) -> Disk:
         for name in ("data", "logs"):
             (self._folder / name).mkdir()
-        return Disk(self._folder / "disk")
+        is_cluster = self._options.db == "galera"
+        disk = Disk(self._folder / "disk", SIZE_OF_THREE_MB if is_cluster else SIZE_MB)
+        if is_cluster:
+            self._nodes = Nodes(disk.folder)
+        return disk
 
     def _copy_of_src(self) -> Path:
         """The services as they are now: who goes on writing them does not change this run."""
@@ -120,6 +128,8 @@ class _Rig:
         if self._options.db in KINDS:
             kind, port = KINDS[self._options.db](), self._ports["database"]
             urls = [kind.url(port, name) for name in DATABASES]
+        elif self._nodes is not None:
+            urls = [self._nodes.url(name) for name in DATABASES]
         else:
             urls = [f"sqlite:///{disk.folder / name}.db" for name in DATABASES]
         run = Run(

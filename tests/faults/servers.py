@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from .parts import as_user
+from support.processes import as_user
 
 DATABASES = ("booking", "flight")
 DRIVERS = {"mysql": "mysql+asyncmy", "postgresql": "postgresql+asyncpg"}

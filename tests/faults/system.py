@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from support.cut import Cut
 
 from .clocks import Clocks
+from .cluster import NODES, Nodes
 from .http import read_answer
 from .parts import Part
 from .proxy import Link
@@ -59,6 +60,11 @@ LIMITS: Mapping[str, object] = {
 }
 
 
+# A group goes on without one of its nodes after some four seconds, and until then nobody can commit
+# anything anywhere. So these are the services' own defaults, or half of them.
+LIMITS_ON_A_CLUSTER: Mapping[str, object] = {"db_wait_s": 5, "db_statement_s": 8}
+
+
 @dataclass
 class System:
     """Its parts by their names, and the ways between them."""
@@ -71,6 +77,7 @@ class System:
     faults: Journal
     scale: float
     mix: Mapping[str, Mapping[str, float]]
+    nodes: Nodes | None = None
     parts: dict[str, Part] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
 
@@ -81,6 +88,11 @@ class System:
         """Start all of it, from the bottom up; the links mean no harm yet."""
         if self.run.db in KINDS:
             await self._start_database(ports["database"])
+        if self.nodes is not None:
+            await self.nodes.start(self.parts, self.cuts, self._part)
+            if port := ports.get("haproxy"):
+                folder = self.run.folder / "haproxy"
+                await self.nodes.start_haproxy(folder, port, self.parts, self.cuts, self._part)
         await self._open_links(ports)
         for service in DATABASES:
             await self._run_once(service, "migrate")
@@ -90,12 +102,14 @@ class System:
             self._add(f"flight-{number}", ["flight", "serve"], ports)
             self._add(f"booking-{number}", ["booking", "serve", "--no-jobs"], ports)
             self._add(f"worker-{number}", ["booking", "worker"], ports)
-        services = [part for part in self.parts.values() if part.name != "database"]
+        services = [part for part in self.parts.values() if not part.is_up]
         await asyncio.gather(*(part.start() for part in services))
 
     async def close(self) -> None:
         """End every process, and close the ways between them."""
-        servers_last = sorted(self.parts.values(), key=lambda part: part.name == "database")
+        if self.nodes is not None:
+            await self.nodes.close()
+        servers_last = sorted(self.parts.values(), key=lambda part: "database" in part.name)
         for part in servers_last:
             await part.close()
         for link in self.links.values():
@@ -121,10 +135,16 @@ class System:
             part.go_on()
         for part in self.parts.values():
             await part.wait_ready()
+        if self.nodes is not None:
+            await self.nodes.whole()
 
-    def down(self) -> int:
+    async def down(self) -> int:
         """How many parts are not there, or not ready yet."""
-        return sum(not part.is_up for part in self.parts.values())
+        down = {part.name for part in self.parts.values() if not part.is_up}
+        if self.nodes is not None:
+            # A node's process may be there all the time that it is in no group.
+            return len(down.difference(NODES)) + await self.nodes.not_ready()
+        return len(down)
 
     def staff(self) -> Link:
         """The way to the flight service that is spared: the schedule is not what is tested."""
@@ -135,19 +155,30 @@ class System:
         database = KINDS[self.run.db]()
         await asyncio.to_thread(database.make, self.disk)
         admin = database.admin_url(port)
-        self.parts["database"] = Part(
-            "database",
-            database.command(self.disk, port),
-            environment=_environment(),
-            folder=self.disk,
-            logs=self.run.folder / "logs",
-            faults=self.faults,
-            is_ready=lambda: answers(admin),
-        )
+        command = database.command(self.disk, port)
+        self.parts["database"] = self._part("database", command, self.disk, lambda: answers(admin))
         await self.parts["database"].start()
         await run_on(admin, *(f"CREATE DATABASE {name}" for name in DATABASES))
         self.cuts["database"] = Cut("127.0.0.1", port)
         await self.cuts["database"].start()
+
+    def _part(
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        is_ready: Callable[[], Awaitable[bool]],
+    ) -> Part:
+        """What is not of ours."""
+        return Part(
+            name,
+            command,
+            environment=_environment(),
+            folder=folder,
+            logs=self.run.folder / "logs",
+            faults=self.faults,
+            is_ready=is_ready,
+        )
 
     async def _open_links(self, ports: Mapping[str, int]) -> None:
         flights = [ports["flight-1"], ports["flight-2"]]
@@ -192,9 +223,10 @@ class System:
     def _environment(self, name: str) -> dict[str, str]:
         settings: dict[str, object] = {
             **LIMITS,
+            **(LIMITS_ON_A_CLUSTER if self.nodes is not None else {}),
             "data_dir": self.run.folder / "data",
-            "database_url": self._by_wire("database", self.run.booking_db_url),
-            "flight_database_url": self._by_wire("database", self.run.flight_db_url),
+            "database_url": self._database(name, self.run.booking_db_url),
+            "flight_database_url": self._database(name, self.run.flight_db_url),
             "flight_service": self.links["booking→flight"].url,
             "booking_service": self.links["flight→booking"].url,
             "sandbox_url": self.links["booking→provider"].url,
@@ -205,6 +237,11 @@ class System:
         paths = [str(path) for path in (self.src, self.clocks.python_path) if path]
         python = {"PYTHONPATH": os.pathsep.join(paths)}
         return _environment() | python | _named(settings) | self.clocks.environment(name)
+
+    def _database(self, who: str, url: str) -> str:
+        if self.nodes is not None:
+            return self.nodes.url_for(who, url.rpartition("/")[2], self.cuts)
+        return self._by_wire("database", url)
 
     def _by_wire(self, name: str, url: str) -> str:
         return self.cuts[name].url(url) if name in self.cuts else url

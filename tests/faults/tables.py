@@ -17,6 +17,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from .living import by_a_living_one, one_of
+
 Row = dict[str, Any]
 
 _DRIVERS = {
@@ -49,6 +51,7 @@ def reader(url: str) -> AsyncEngine:
 
     A server that was killed meanwhile is therefore simply connected to anew.
     """
+    url, nodes = one_of(url)
     parsed = make_url(url)
     kind = parsed.drivername.partition("+")[0]
     options: dict[str, Any] = {}
@@ -56,6 +59,9 @@ def reader(url: str) -> AsyncEngine:
         options["isolation_level"] = "REPEATABLE READ"
         timeout = "timeout" if kind == "postgresql" else "connect_timeout"
         options["connect_args"] = {timeout: 3.0}
+    if nodes:
+        options["connect_args"]["async_creator_fn"] = by_a_living_one(nodes)
+        options["pool_reset_on_return"] = None  # it is closed, and may refuse even that by then
     engine = create_async_engine(
         parsed.set(drivername=_DRIVERS[kind]), poolclass=NullPool, **options
     )

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from support.processes import descendants
+
 from .clocks import Clocks
-from .parts import Part, descendants
+from .parts import Part
 from .run import Journal
 
 WITH_A_CHILD = "import subprocess, sys; subprocess.run(['sleep', '1000'])"

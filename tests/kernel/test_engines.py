@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from skyhold.kernel.db import Database
-from skyhold.kernel.engines import engine_for, mysql
+from skyhold.kernel.engines import engine_for, mysql, servers
+from skyhold.kernel.engines.hosts import Host, joined
 from skyhold.kernel.engines.mysql import MySQL
 from skyhold.kernel.engines.postgresql import PostgreSQL
 from skyhold.kernel.engines.sqlite import SQLite
 from skyhold.kernel.settings import SettingsError
-from support.databases import SERVERS, fresh_database, require
+from support.databases import SERVER_ENGINES, fresh_database, require
 from support.system import eventually, free_port
 
 # --- addresses -------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ async def test_who_waits_too_long_for_another_migration_says_so(server_database,
 # --- settings that are not safe --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", SERVERS)
+@pytest.mark.parametrize("engine", SERVER_ENGINES)
 async def test_a_running_server_is_asked_and_each_finding_is_told(engine, server_database, logged):
     db = Database(server_database(engine))
     unsafe = await db.check_settings()
@@ -326,18 +330,74 @@ def careless():
         yield start
 
 
-@pytest.mark.parametrize("engine", CARELESS)
-async def test_a_server_that_is_set_up_carelessly_is_found_out(engine, careless, logged):
-    require(engine)
-    db = Database(await asyncio.to_thread(careless, engine))
+@pytest.fixture
+async def answering(careless):
+    """Start such a server, and open it once it answers."""
+    opened = []
+
+    async def start(engine: str) -> Database:
+        opened.append(Database(await asyncio.to_thread(careless, engine)))
+        await eventually(it_answers, within_s=20)
+        return opened[-1]
 
     async def it_answers():
         with contextlib.suppress(OSError, DBAPIError):
-            return await db.run_sync(lambda _: True)
+            return await opened[-1].run_sync(lambda _: True)
         return False
 
-    await eventually(it_answers, within_s=20)
+    yield start
+    for db in opened:
+        await db.close()
+
+
+READ_ONLY = {
+    "mariadb": ["SET GLOBAL read_only = 1"],
+    "postgresql": [
+        "ALTER SYSTEM SET default_transaction_read_only = on",
+        "SELECT pg_reload_conf()",
+    ],
+}
+PORT = {"mariadb": "SELECT @@port", "postgresql": "SELECT inet_server_port()"}
+
+
+@pytest.mark.parametrize("engine", CARELESS)
+async def test_a_server_that_is_set_up_carelessly_is_found_out(
+    engine, answering, server_database, logged, monkeypatch
+):
+    """And then, made read-only, it is passed over for another host: it costs seconds to start."""
+    require(engine)
+    db = await answering(engine)
     await db.check_settings()
     told = {line["setting"] for line in logged if line["event"] == "db.unsafe"}
     assert told == CARELESS[engine][-1]
-    await db.close()
+
+    url = server_database(engine)
+    ports = db.url.port, make_url(url).port
+    await in_autocommit(db, f"CREATE DATABASE {make_url(url).database}")
+    both = Host("127.0.0.1", ports[0]), Host(make_url(url).host, ports[1])
+    before, after = Database(joined(url, both)), Database(joined(url, both))
+
+    async def goes_to(database):
+        return await database.transact(lambda tx: tx.scalar(text(PORT[engine])))
+
+    async def write(tx):
+        await tx.run(text("CREATE TABLE written (id INT PRIMARY KEY)"))
+        return await tx.scalar(text(PORT[engine]))
+
+    assert await goes_to(before) == ports[0]
+    await in_autocommit(db, *READ_ONLY[engine])
+    assert await goes_to(after) == ports[1], "a new connection passes it over"
+    if engine == "mariadb":  # whose administrator may write all the same, so nobody is told
+        monkeypatch.setattr(servers, "IDLE_S", 0.0)
+    assert await before.transact(write) == ports[1], "an old one is dropped"
+    await before.close()
+    await after.close()
+
+
+async def in_autocommit(db, *statements):
+    """Outside of transactions, where a server takes such orders alone."""
+    admin = create_async_engine(db.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    async with admin.connect() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    await admin.dispose()

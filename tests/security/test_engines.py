@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from support.databases import SERVERS, databases, migrate
+from support.databases import SERVER_ENGINES, databases, migrate
 
 from .test_corpus import in_a_url
 
@@ -24,7 +24,7 @@ ASKED = (
 )
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=SERVER_ENGINES)
 async def system(request, tmp_path, start_system):
     """Both services on a database server."""
     with ExitStack() as stack:

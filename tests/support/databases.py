@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ from skyhold.flight.services import reference
 from skyhold.flight.wiring import HISTORY as FLIGHT_HISTORY
 from skyhold.kernel.db import Database
 
-ENGINES = ("sqlite", "mariadb", "postgresql")
+# Which the tests run on; "galera" is left to `make galera`, which has a cluster.
+ENGINES = tuple(os.environ.get("SKYHOLD_TEST_ENGINES", "sqlite,mariadb,postgresql").split(","))
 _numbers = itertools.count(1)
 
 
@@ -41,7 +42,12 @@ class Server:
     @property
     def url(self) -> URL:
         """As administrator."""
-        return make_url(os.environ.get(self.variable, self.default))
+        return self.nodes[0]
+
+    @property
+    def nodes(self) -> list[URL]:
+        """Those that are one database; mostly there is one."""
+        return list(map(make_url, os.environ.get(self.variable, self.default).split(",")))
 
 
 SERVERS = {
@@ -59,7 +65,28 @@ SERVERS = {
         "postgres",
         "apt-get install postgresql && service postgresql start",
     ),
+    "galera": Server(
+        "SKYHOLD_TEST_GALERA_URLS",
+        "mysql://root@127.0.0.1:1",  # nobody: a cluster is not just there
+        "mysql+asyncmy",
+        "",
+        "make galera",
+    ),
 }
+SERVER_ENGINES = tuple(engine for engine in ENGINES if engine in SERVERS)
+
+
+def dialect_of(engine: str) -> str:
+    """Whose SQL it speaks."""
+    return "mariadb" if engine == "galera" else engine
+
+
+def replicas_of(engine: str, url: str) -> list[str]:
+    """The same database, at each node that has it."""
+    if engine not in SERVERS:
+        return [url]
+    nodes = [make_url(url).set(host=at.host, port=at.port) for at in SERVERS[engine].nodes]
+    return [node.render_as_string(hide_password=False) for node in nodes]
 
 
 def require(engine: str) -> None:
@@ -85,6 +112,7 @@ def fresh_database(engine: str, folder: Path, *, made_with: str = "") -> Iterato
         yield f"sqlite:///{folder / name}.db"
         return
     _outside(_admin(engine, f"CREATE DATABASE {name} {made_with}"))
+    settle(engine)
     try:
         url = SERVERS[engine].url.set(database=name)
         yield url.render_as_string(hide_password=False)
@@ -100,6 +128,15 @@ def databases(engine: str, folder: Path) -> Iterator[dict[str, str]]:
         return
     with fresh_database(engine, folder) as bookings, fresh_database(engine, folder) as flights:
         yield {"database_url": bookings, "flight_database_url": flights}
+
+
+def at_node(engine: str, number: int, where: Mapping[str, str]) -> dict[str, str]:
+    """Those settings for the processes that talk to this node, of those that the engine has."""
+    return {name: _nth(replicas_of(engine, url), number) for name, url in where.items()}
+
+
+def _nth(replicas: list[str], number: int) -> str:
+    return replicas[number % len(replicas)]
 
 
 def migrate(url: str, *, with_reference: bool = True) -> None:
@@ -143,12 +180,24 @@ def _outside(work: Coroutine[Any, Any, None]) -> None:
         thread.submit(asyncio.run, work).result()
 
 
-async def _admin(engine: str, statement: str) -> None:
+def settle(engine: str) -> None:
+    """Until every node has what was made on any: to connect is not to ask, nor is to insert."""
+    if engine == "galera":
+        _outside(_settle(engine))
+
+
+async def _settle(engine: str) -> None:
+    for node in SERVERS[engine].nodes:
+        await _admin(engine, "SET SESSION wsrep_sync_wait = 15", "SELECT 1", at=node)
+
+
+async def _admin(engine: str, *statements: str, at: URL | None = None) -> None:
     server = SERVERS[engine]
-    url = server.url.set(drivername=server.driver, database=server.admin_database)
+    url = (at or server.url).set(drivername=server.driver, database=server.admin_database)
     admin = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
         async with admin.connect() as connection:
-            await connection.execute(text(statement))
+            for statement in statements:
+                await connection.execute(text(statement))
     finally:
         await admin.dispose()

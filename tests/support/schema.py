@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, inspect
 from sqlalchemy.engine import Connection
 
 from skyhold.kernel.db import Database
+from skyhold.kernel.engines import galera
 from skyhold.kernel.migrations import History
 
 
@@ -55,6 +56,7 @@ def shape(connection: Connection) -> dict[str, Any]:
             ),
         }
         for table in found.get_table_names()
+        if table != galera.TABLE  # of whoever migrates a cluster
     }
 
 

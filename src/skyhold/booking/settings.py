@@ -21,10 +21,15 @@ class BookingSettings(KernelSettings):
         4000, ge=1, le=65_535, description="Where it listens; `skyhold serve` too, for both"
     )
     database_url: str | None = Field(
-        None, description="`mysql://`, `postgresql://` or `sqlite:///`; without it a SQLite file"
+        None,
+        description="`mysql://`, `postgresql://` or `sqlite:///`; without it a SQLite file. A "
+        "server may have several hosts, `mysql://user:password@a:3306,b:3306,c/name`: the first "
+        "that can be used is used",
     )
     db_host: str | None = Field(
-        None, description="Means MySQL on this host (`host` or `host:port`); DATABASE_URL wins"
+        None,
+        description="Means MySQL on this host (`host` or `host:port`, or several, `a,b,c`); "
+        "DATABASE_URL wins",
     )
     db_name: str | None = Field(None, description="With DB_HOST: the database; `skyhold` if unset")
     db_user: str | None = Field(None, description="With DB_HOST: who logs in; `root` if unset")

@@ -43,12 +43,13 @@ class FlightSettings(KernelSettings):
     database_url: str | None = Field(
         None,
         validation_alias=AliasChoices("FLIGHT_DATABASE_URL", "DATABASE_URL", "database_url"),
-        description="`mysql://`, `postgresql://` or `sqlite:///`; without it a SQLite file",
+        description="`mysql://`, `postgresql://` or `sqlite:///`; without it a SQLite file. "
+        "Several hosts as in the booking service's",
     )
     db_host: str | None = Field(
         None,
         validation_alias=AliasChoices("FLIGHT_DB_HOST", "db_host"),
-        description="Means MySQL on this host; FLIGHT_DATABASE_URL wins",
+        description="Means MySQL on this host, or on several; FLIGHT_DATABASE_URL wins",
     )
     db_name: str | None = Field(
         None,

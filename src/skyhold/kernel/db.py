@@ -251,12 +251,16 @@ class Database:
 
         With `lock` nobody else runs anything under the same lock meanwhile.
         """
+
+        def run(connection: Connection) -> Out:
+            alone = self._engine.changing_schema(connection, lock) if lock else connection.begin()
+            with alone:
+                return work(connection)
+
         engine = self._engine.migrator(self.url)
         try:
-            async with engine.begin() as connection:
-                if lock:
-                    await connection.run_sync(self._engine.lock_schema, lock)
-                return await connection.run_sync(work)
+            async with engine.connect() as connection:
+                return await connection.run_sync(run)
         finally:
             await engine.dispose()
 

@@ -17,6 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from faults.__main__ import DATABASES
 from faults.options import Options
 from faults.rig import run
 
@@ -85,7 +86,7 @@ def _judge(mutant: Mutant, given: argparse.Namespace, console: Console) -> Verdi
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults.mutants", description=main.__doc__)
     parser.add_argument("--only", action="append", help="the name of a mutant; may be repeated")
-    parser.add_argument("--db", default="sqlite", choices=("sqlite", "mariadb", "postgresql"))
+    parser.add_argument("--db", default="sqlite", choices=DATABASES)
     parser.add_argument("--seed", type=int, help="instead of each mutant's own")
     parser.add_argument("--minutes", type=float, help="instead of each mutant's own")
     parser.add_argument("--keep", type=Path, help="keep the folders of the runs in this one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -64,8 +65,8 @@ class Engine(Protocol):
         """An engine for schema changes: one connection, without limits on statements."""
         ...
 
-    def lock_schema(self, connection: Connection, name: str) -> None:
-        """Wait until nobody else changes the schema `name`, until this connection closes."""
+    def changing_schema(self, connection: Connection, name: str) -> AbstractContextManager[object]:
+        """A transaction during which nobody else changes the schema `name`."""
         ...
 
     def meaning(self, error: DBAPIError) -> Meaning:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import text
@@ -11,8 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .engine import Limits, Meaning, Pools, Unsafe
-from .servers import CONNECT_S, Doubt, pooled, single
+from .hosts import Host
+from .servers import CONNECT_S, Doubt, pooled, single, ways_to
+from .ways import Driver
 
+READ_ONLY = "25006"
+MIGRATION_WAIT_S = 60.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _MEANINGS = {
     "23505": Meaning.DUPLICATE,
@@ -26,7 +32,7 @@ _MEANINGS = {
     "57P03": Meaning.CONFLICT,  # cannot_connect_now: it is starting
     "53100": Meaning.UNWELL,  # disk_full
     "53200": Meaning.UNWELL,  # out_of_memory
-    "25006": Meaning.UNWELL,  # read_only_sql_transaction
+    READ_ONLY: Meaning.UNWELL,  # read_only_sql_transaction
     "57P01": Meaning.LOST,  # admin_shutdown
     "57P02": Meaning.LOST,  # crash_shutdown
     "25P03": Meaning.LOST,  # idle_in_transaction_session_timeout
@@ -50,9 +56,13 @@ class PostgreSQL:
 
     is_server = True
 
+    def __init__(self, hosts: tuple[Host, ...] = ()) -> None:
+        self._hosts = hosts
+
     def pools(self, url: URL, limits: Limits) -> Pools:
         """Writers see what is committed, statement by statement; readers one snapshot."""
         arguments, doubt = _arguments(limits), Doubt()
+        ways = ways_to(self._hosts, _DRIVER, limits.wait_s)
         reader = pooled(
             url,
             limits,
@@ -60,6 +70,8 @@ class PostgreSQL:
             isolation="REPEATABLE READ",
             connect_args=arguments,
             doubt=doubt,
+            ways=ways,
+            is_useless=self._is_useless,
         )
         reader = reader.execution_options(postgresql_readonly=True)
         writer = pooled(
@@ -69,26 +81,33 @@ class PostgreSQL:
             isolation="READ COMMITTED",
             connect_args=arguments,
             doubt=doubt,
+            ways=ways,
+            is_useless=self._is_useless,
         )
         return Pools(writer, reader)
 
     def migrator(self, url: URL) -> AsyncEngine:
         """A connection whose statements may take their time."""
-        return single(url, connect_args={"timeout": CONNECT_S})
+        ways = ways_to(self._hosts, _DRIVER, MIGRATION_WAIT_S)
+        return single(url, connect_args={"timeout": CONNECT_S}, ways=ways)
 
-    def lock_schema(self, connection: Connection, name: str) -> None:
-        """An advisory lock, given back when the transaction ends."""
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(name)})
+    @contextmanager
+    def changing_schema(self, connection: Connection, name: str) -> Iterator[None]:
+        """With an advisory lock, given back when the transaction ends."""
+        lock = text("SELECT pg_advisory_xact_lock(:key)")
+        with connection.begin():
+            connection.execute(lock, {"key": _lock_key(name)})
+            yield
 
     def meaning(self, error: DBAPIError) -> Meaning:
         """By the SQLSTATE."""
-        state: str = getattr(error.orig, "sqlstate", None) or ""
-        known = _MEANINGS.get(state, Meaning.OTHER)
-        if known is Meaning.OTHER and (
-            error.connection_invalidated or state.startswith(_CONNECTION_EXCEPTIONS)
-        ):
-            return Meaning.LOST
-        return known
+        if self._is_useless(error.orig):
+            return Meaning.CONFLICT  # with this host, and not with the others
+        known = _by_state(error.orig)
+        return Meaning.LOST if known is Meaning.OTHER and error.connection_invalidated else known
+
+    def _is_useless(self, error: BaseException | None) -> bool:
+        return bool(self._hosts) and _state(error) == READ_ONLY
 
     def unsafe(self, connection: Connection) -> list[Unsafe]:
         """Durable commits, and an encoding that every name fits in."""
@@ -97,6 +116,39 @@ class PostgreSQL:
             for name, wanted, because in _WANTED
             if (value := str(connection.scalar(text(f"SHOW {name}")))) not in wanted.split(" or ")
         ]
+
+
+def _state(error: BaseException | None) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
+def _by_state(error: BaseException | None) -> Meaning:
+    state = _state(error)
+    lost = state.startswith(_CONNECTION_EXCEPTIONS)
+    return _MEANINGS.get(state, Meaning.LOST if lost else Meaning.OTHER)
+
+
+async def _connect(**how: Any) -> Any:  # noqa: ANN401 - what the driver takes and gives
+    import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415 - as SQLAlchemy does
+
+    return await asyncpg.connect(**how)
+
+
+async def _why_not(connection: Any) -> str | None:  # noqa: ANN401 - the driver's own
+    """A standby, or one that was made read-only, says so."""
+    is_read_only = await connection.fetchval("SHOW transaction_read_only") == "on"
+    return "it is read-only, as a standby is" if is_read_only else None
+
+
+# asyncpg itself knows several hosts and `target_session_attrs`, but one time limit for all of
+# them: a silent host would use up what the next one needs.
+_DRIVER = Driver(
+    connect=_connect,
+    why_not=_why_not,
+    close=lambda connection: connection.close(),
+    drop=lambda connection: connection.terminate(),
+    meaning=_by_state,
+)
 
 
 def _arguments(limits: Limits) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import event
@@ -14,11 +14,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from .engine import Limits
+from .hosts import Host
+from .ways import Driver, Watch, Ways
 
 CONNECT_S = 5.0
 # A connection that nobody used for so long is asked whether it still lives before it is handed
 # out: a server that was restarted, or a firewall, may have ended it.
 IDLE_S = 5.0
+
+
+def ways_to(hosts: tuple[Host, ...], driver: Driver, wait_s: float) -> Ways | None:
+    """The ways to several hosts, all of which can be tried within `wait_s`; None for a single one.
+
+    There is time left for one more, so that the last one can still be used.
+    """
+    if not hosts:
+        return None
+    return Ways(hosts, driver, patience_s=min(CONNECT_S, wait_s / (len(hosts) + 1)))
 
 
 class Doubt:
@@ -48,9 +60,14 @@ def pooled(
     isolation: str,
     connect_args: Mapping[str, Any],
     doubt: Doubt,
+    ways: Ways | None,
+    is_useless: Callable[[BaseException], bool],
     **more: Any,  # noqa: ANN401 - what create_async_engine takes
 ) -> AsyncEngine:
-    """An engine with at most `size` connections; one that is waited for too long is not had."""
+    """An engine with at most `size` connections; one that is waited for too long is not had.
+
+    After an error that `is_useless` knows, a connection is of no more use than a broken one.
+    """
     engine = create_async_engine(
         url,
         pool_size=size,
@@ -58,22 +75,60 @@ def pooled(
         pool_timeout=limits.wait_s,
         pool_use_lifo=True,  # the rest may grow old, and their server may have them back
         isolation_level=isolation,
-        connect_args=dict(connect_args),
+        connect_args=_by(ways, connect_args),
         hide_parameters=True,  # they are people's data, and errors go to the log
         **more,
     )
-    _ask_in_doubt(engine, doubt)
+    _drop_the_useless(engine, ways, is_useless)
+    _ask_in_doubt(engine, doubt, ways)
+    if ways is not None:
+        _watch(engine, ways)
     return engine
 
 
-def single(url: URL, *, connect_args: Mapping[str, Any]) -> AsyncEngine:
+def single(url: URL, *, connect_args: Mapping[str, Any], ways: Ways | None) -> AsyncEngine:
     """An engine for one connection that is closed after its use."""
     return create_async_engine(
-        url, poolclass=NullPool, connect_args=dict(connect_args), hide_parameters=True
+        url, poolclass=NullPool, connect_args=_by(ways, connect_args), hide_parameters=True
     )
 
 
-def _ask_in_doubt(engine: AsyncEngine, doubt: Doubt) -> None:
+def _by(ways: Ways | None, connect_args: Mapping[str, Any]) -> dict[str, Any]:
+    more = {} if ways is None else {"async_creator_fn": ways.connect}
+    return {**connect_args, **more}
+
+
+def _drop_the_useless(
+    engine: AsyncEngine, ways: Ways | None, is_useless: Callable[[BaseException], bool]
+) -> None:
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _refused(context: ExceptionContext) -> None:
+        if not is_useless(context.original_exception):
+            return
+        context.is_disconnect = True  # and so are those that were made before
+        if ways is not None and context.connection is not None:
+            driver_connection = context.connection.connection.driver_connection
+            ways.was_useless(driver_connection, context.original_exception)
+
+
+def _watch(engine: AsyncEngine, ways: Ways) -> None:
+    watches: dict[ConnectionPoolEntry, Watch] = {}
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _out(_: Any, entry: ConnectionPoolEntry, __: Any) -> None:  # noqa: ANN401 - the driver's own
+        watches[entry] = ways.watch(entry.driver_connection)
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _back(connection: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - as above
+        if entry in watches:
+            watches.pop(entry).end(lives=connection is not None)
+
+    @event.listens_for(engine.sync_engine, "engine_disposed")
+    def _disposed(_: Any) -> None:  # noqa: ANN401 - the engine itself
+        ways.close()
+
+
+def _ask_in_doubt(engine: AsyncEngine, doubt: Doubt, ways: Ways | None) -> None:
     @event.listens_for(engine.sync_engine, "handle_error")
     def _broke(context: ExceptionContext) -> None:
         if context.is_disconnect:
@@ -89,7 +144,11 @@ def _ask_in_doubt(engine: AsyncEngine, doubt: Doubt) -> None:
         if idle_since is None or not doubt.concerns(idle_since):
             return
         try:
-            alive = engine.dialect.do_ping(connection)
+            alive = (
+                engine.dialect.do_ping(connection)
+                if ways is None
+                else connection.run_async(ways.is_usable)
+            )
         except Exception as error:
             raise DisconnectionError from error
         if not alive:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,13 @@ class SQLite:
         make_private_folder(Path(url.database or "").parent)
         return _engine(url, size=1, wait_s=MIGRATION_WAIT_S, read_only=False)
 
-    def lock_schema(self, connection: Connection, name: str) -> None:
-        """BEGIN IMMEDIATE has locked all of it."""
+    def changing_schema(
+        self,
+        connection: Connection,
+        name: str,  # noqa: ARG002 - it locks all of them
+    ) -> AbstractContextManager[object]:
+        """BEGIN IMMEDIATE locks all of it."""
+        return connection.begin()
 
     def meaning(self, error: DBAPIError) -> Meaning:
         """By SQLite's extended result code: https://sqlite.org/rescode.html."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from skyhold.kernel.settings import SettingsError
 
 from .engine import Engine
+from .hosts import Host, joined, split
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
 
-_ENGINES: dict[str, tuple[str, type[Engine]]] = {
-    "sqlite": ("sqlite+aiosqlite", SQLite),
+_ENGINES: dict[str, tuple[str, Callable[[tuple[Host, ...]], Engine]]] = {
+    "sqlite": ("sqlite+aiosqlite", lambda _: SQLite()),
     "mysql": ("mysql+asyncmy", MySQL),
     "mariadb": ("mysql+asyncmy", MySQL),
     "postgresql": ("postgresql+asyncpg", PostgreSQL),
@@ -23,11 +26,16 @@ _ENGINES: dict[str, tuple[str, type[Engine]]] = {
 
 def shown(url: str) -> str:
     """The address for people to read, without its password."""
-    return engine_for(url)[0].set(drivername=url.partition(":")[0]).render_as_string()
+    parsed = engine_for(url)[0].set(drivername=url.partition(":")[0])
+    return joined(parsed.render_as_string(), split(url)[1])
 
 
 def engine_for(url: str) -> tuple[URL, Engine]:
-    """The address with this project's driver, and the engine. Raises SettingsError."""
+    """The address with this project's driver, and the engine. Raises SettingsError.
+
+    Of several hosts the address has the first, and the engine knows them all.
+    """
+    url, hosts = split(url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -48,4 +56,4 @@ def engine_for(url: str) -> tuple[URL, Engine]:
     if kind != "sqlite" and not parsed.database:
         msg = f"The database's URL names no database: {kind}://user:password@host/name."
         raise SettingsError(msg)
-    return parsed.set(drivername=driver), engine()
+    return parsed.set(drivername=driver), engine(hosts)
