@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import pytest
 from contract_stage import NOTES, becomes, note, servers_only
 from sqlalchemy import func, select, text
 
 from skyhold.kernel.db import DatabaseBusy, NoConnection
-from skyhold.kernel.engines import ways
+from skyhold.kernel.engines import mysql, postgresql, servers, ways
 from support.cut import Cut
 
 pytestmark = servers_only
@@ -211,6 +213,30 @@ async def test_a_host_that_has_become_useless_is_left(by_both, wires, rows, engi
         await becomes(lambda: in_use(wires)[1] == 1)
         await db.close()
         await becomes(lambda: in_use(wires) == [0, 0])
+
+
+async def test_a_host_that_was_made_a_standby_is_not_read_from_for_long(
+    by_both, wires, rows, engine, monkeypatch
+):
+    """It goes on answering those who read, and who always reads never comes to be in doubt."""
+    of_engine = {"mariadb": mysql, "postgresql": postgresql}[engine]
+    open_then, is_standby = WeakSet(), False
+
+    async def why_not(connection):
+        if not is_standby:
+            open_then.add(connection)
+        return "it is a standby" if is_standby and connection in open_then else None
+
+    monkeypatch.setattr(of_engine, "_DRIVER", replace(of_engine._DRIVER, why_not=why_not))
+    monkeypatch.setattr(servers, "IDLE_S", 0.1)
+    db = by_both()
+    await warm(db)
+    is_standby = True
+    async with within(0.1):
+        while in_use(wires)[1] < 1:
+            assert await count(db) == 0
+            await asyncio.sleep(0.01)
+    assert in_use(wires)[1] == 1
 
 
 async def test_a_mistake_is_told_at_once_and_not_waited_for(connect, wires, url):

@@ -19,7 +19,8 @@ from .ways import Driver, Watch, Ways
 
 CONNECT_S = 5.0
 # A connection that nobody used for so long is asked whether it still lives before it is handed
-# out: a server that was restarted, or a firewall, may have ended it.
+# out: a server that was restarted, or a firewall, may have ended it. With several hosts also one
+# that was used meanwhile is asked as often whether its host is still the one to use.
 IDLE_S = 5.0
 
 
@@ -47,9 +48,9 @@ class Doubt:
         """One is broken, just now."""
         self._since = time.monotonic()
 
-    def concerns(self, idle_since: float) -> bool:
-        """Whether a connection nobody used since then has to be asked if it lives."""
-        return idle_since <= max(self._since, time.monotonic() - IDLE_S)
+    def concerns(self, sure_at: float) -> bool:
+        """Whether a connection that one was sure of at that moment has to be asked again."""
+        return sure_at <= max(self._since, time.monotonic() - IDLE_S)
 
 
 def pooled(
@@ -136,12 +137,15 @@ def _ask_in_doubt(engine: AsyncEngine, doubt: Doubt, ways: Ways | None) -> None:
 
     @event.listens_for(engine.sync_engine, "checkin")
     def _back(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's own
-        entry.info["idle_since"] = time.monotonic()
+        # Whoever used it has seen that it lives. Of several hosts that is not enough: one that was
+        # made a standby goes on answering those who read, and is asked every so often what it is.
+        if ways is None:
+            entry.info["sure_at"] = time.monotonic()
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _out(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:  # noqa: ANN401 - as above
-        idle_since = entry.info.get("idle_since")
-        if idle_since is None or not doubt.concerns(idle_since):
+        now = time.monotonic()
+        if not doubt.concerns(entry.info.setdefault("sure_at", now)):
             return
         try:
             alive = (
@@ -153,3 +157,4 @@ def _ask_in_doubt(engine: AsyncEngine, doubt: Doubt, ways: Ways | None) -> None:
             raise DisconnectionError from error
         if not alive:
             raise DisconnectionError
+        entry.info["sure_at"] = now
