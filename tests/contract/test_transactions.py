@@ -311,6 +311,32 @@ async def test_every_error_of_the_server_becomes_what_it_means(db, rows, dialect
     assert await db.transact(lambda tx: tx.run(note("a"))) == 1
 
 
+AT_COMMIT = {"mariadb": [1047, 1105, 1180], "postgresql": ["40003", "XX000"]}
+
+
+@servers_only
+async def test_a_commit_that_fails_for_an_unknown_reason_may_have_been_carried_out(
+    db, rows, dialect, monkeypatch
+):
+    """What stands between us and a server says what it likes when it loses it in the middle."""
+    driver = db._writer.dialect
+    for code in AT_COMMIT[dialect]:
+        with monkeypatch.context() as once:
+
+            def commit(connection, code=code, once=once, commit=driver.do_commit):
+                commit(connection)
+                once.undo()
+                error = driver.dbapi.OperationalError(code, "lost")
+                error.sqlstate = code
+                raise error
+
+            once.setattr(driver, "do_commit", commit)
+            with pytest.raises(Duplicate) as own:
+                await db.transact(lambda tx, code=code: tx.run(note(str(code))))
+        assert own.value.after_unknown, code
+    assert len(await rows.all()) == len(AT_COMMIT[dialect])
+
+
 async def test_a_duplicate_after_an_unknown_outcome_may_have_been_our_own(db, rows, at_once):
     runs = []
     await rows.add("a")  # as if the first run's COMMIT had arrived, and only its answer was lost

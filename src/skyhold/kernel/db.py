@@ -39,7 +39,7 @@ from .db_errors import (
     worse,
 )
 from .db_metrics import Pool, Transactions
-from .engines import Limits, Unsafe, engine_for
+from .engines import Limits, Meaning, Unsafe, engine_for
 from .errors import Problem
 from .logging import get_logger
 from .tx import ReadTx, Tx
@@ -165,7 +165,12 @@ class Database:
                 async with asyncio.timeout(self._run_s), connection.begin():
                     return await work(Tx(connection, self._engine))
             except DBAPIError as error:
-                trouble = trouble_of(self._engine.meaning(error))
+                meaning = self._engine.meaning(error)
+                # Without a statement it was the COMMIT that failed: who refuses that for a reason
+                # we do not know may have carried it out, and so may the server behind a proxy.
+                if meaning is Meaning.OTHER and error.statement is None:
+                    raise OutcomeUnknown from error
+                trouble = trouble_of(meaning)
                 if trouble is None:
                     raise
                 raise trouble from error
