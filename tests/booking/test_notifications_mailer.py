@@ -392,6 +392,41 @@ async def test_a_mail_program_that_is_at_the_mailbox_is_waited_for(folder, box):
     assert len(letters_in(folder)) == 2
 
 
+async def test_a_mail_program_that_never_leaves_is_not_waited_for(folder, box, monkeypatch):
+    monkeypatch.setattr(mailbox_module, "LOCKED_MAX_S", 0.1)
+    await box.send(to("ada@example.com"))
+    (file,) = folder.iterdir()
+    busy = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOCKED, file, stdin=PIPE, stdout=PIPE
+    )
+    await busy.stdout.readline()
+    sending = asyncio.create_task(box.send(to("eve@example.com")))
+    await asyncio.wait({sending}, timeout=5)
+    ended = sending.done()
+    await busy.communicate(b"")
+    assert ended
+    with pytest.raises(Unknown, match="mailbox"):
+        await sending
+
+
+async def test_a_letter_is_not_written_into_a_mailbox_that_was_replaced(folder, box):
+    """A mail program that takes letters out writes the rest anew, under the old name."""
+    await box.send(to("ada@example.com"))
+    (file,) = folder.iterdir()
+    busy = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOCKED, file, stdin=PIPE, stdout=PIPE
+    )
+    await busy.stdout.readline()
+    sending = asyncio.create_task(box.send(to("eve@example.com")))
+    await asyncio.sleep(0.05)
+    anew = folder / "anew"
+    anew.write_bytes(file.read_bytes())
+    anew.replace(file)
+    await busy.communicate(b"")
+    await sending
+    assert [str(one["To"]) for one in letters_in(folder)] == ["ada@example.com", "eve@example.com"]
+
+
 async def test_a_full_disk_takes_all_of_a_letter_or_nothing(folder, box, monkeypatch):
     """It is full in the middle: what was there before stays, and nothing is left over."""
     await box.send(to("ada@example.com"))

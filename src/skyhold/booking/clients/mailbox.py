@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
-from time import asctime
+from time import asctime, monotonic, sleep
 
 from skyhold.kernel.batcher import Batcher
 from skyhold.kernel.client import Unknown
 from skyhold.kernel.clock import Clock
 from skyhold.kernel.settings import make_private_folder
 
+# A letter that finds a mail program at the mailbox for longer is sent again later.
+LOCKED_MAX_S = 5.0
+LOCKED_PAUSE_S = 0.01
 # What looks like the beginning of the next message gets a sign before it.
 _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 _PARTED = b"\n\n"
@@ -61,9 +66,7 @@ def _entry(message: EmailMessage, now: datetime) -> bytes:
 def _append(path: Path, entries: bytes) -> None:
     """All of them or none, and on the disk. Other processes, and mail programs, wait meanwhile."""
     make_private_folder(path.parent)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(file, "ab", buffering=0) as box:
-        fcntl.lockf(box, fcntl.LOCK_EX)
+    with _alone_at(path) as file:
         end = os.fstat(file).st_size
         last = os.pread(file, len(_PARTED), max(0, end - len(_PARTED)))
         if end and last != _PARTED:
@@ -74,6 +77,31 @@ def _append(path: Path, entries: bytes) -> None:
         except OSError:
             os.ftruncate(file, end)
             raise
+
+
+@contextmanager
+def _alone_at(path: Path) -> Iterator[int]:
+    """The file, while nobody else is at it. Raises OSError when somebody stays for too long."""
+    give_up_at = monotonic() + LOCKED_MAX_S
+    while monotonic() < give_up_at:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            # A mail program that takes letters out may write the rest anew, under the old name.
+            if _is_locked(file) and path.stat().st_ino == os.fstat(file).st_ino:
+                yield file
+                return
+        finally:
+            os.close(file)
+        sleep(LOCKED_PAUSE_S)
+    raise OSError(errno.EAGAIN, "somebody else is at it")
+
+
+def _is_locked(file: int) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write_whole(file: int, content: bytes) -> None:
