@@ -6,15 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from skyhold.kernel.ids import new_id
+from skyhold.kernel.settings import SettingsError
 
 TABLE = "skyhold_schema_lock"
 WAIT_S = 60
 # Whoever dies with the lock keeps the others out for so long, or until somebody deletes its row.
+# Who lives renews it before a statement, a third of it after the last time.
 LEASE_S = 900
 _TAKEN = {1062, 1205, 1213}  # it is there; it is being written; another node was quicker
 _MAKE = text(
@@ -30,7 +32,15 @@ _TAKE = text(
     "INSERT INTO skyhold_schema_lock"
     " VALUES (:name, :holder, UTC_TIMESTAMP(6) + INTERVAL :lease_s SECOND)"
 )
+_RENEW = text(
+    "UPDATE skyhold_schema_lock SET until_at = UTC_TIMESTAMP(6) + INTERVAL :lease_s SECOND"
+    " WHERE name = :name AND holder = :holder"
+)
 _GIVE_BACK = text("DELETE FROM skyhold_schema_lock WHERE name = :name AND holder = :holder")
+_OVERTAKEN = (
+    "A statement of this migration took so long that another process has begun to migrate; nothing "
+    "more was changed here. Migrate again once that one has ended."
+)
 _PAUSE = text("SELECT SLEEP(0.25)")  # the server sleeps, and nobody here
 
 
@@ -64,9 +74,22 @@ def locked(connection: Connection, name: str) -> Iterator[None]:
                 raise Locked
             keeper.execute(_PAUSE)
             keeper.rollback()
+        renewed_at = time.monotonic()
+
+        def renew(*_: object) -> None:
+            nonlocal renewed_at
+            if time.monotonic() - renewed_at < LEASE_S / 3:
+                return
+            if not keeper.execute(_RENEW, mine).rowcount:
+                raise SettingsError(_OVERTAKEN)
+            keeper.commit()
+            renewed_at = time.monotonic()
+
+        event.listen(connection, "before_cursor_execute", renew)
         try:
             yield
         finally:
+            event.remove(connection, "before_cursor_execute", renew)
             keeper.execute(_GIVE_BACK, {"name": name, "holder": mine["holder"]})
             keeper.commit()
 
