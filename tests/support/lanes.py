@@ -1,9 +1,9 @@
 """`make test` runs two tests at a time: which of them may meet.
 
 Most of the time one of the two waits: for a process that starts, for a disk, for a database. What
-measures time or kills processes meets nothing of its own kind, so that at most one such test runs,
-beside one that only computes. Tests of a file stay together, because they share what is costly to
-make; those of some folders do so, too.
+kills processes meets nothing of its own kind: at most one such test runs, beside one that does not.
+Tests of a file stay together, because they share what is costly to make; those of some folders do
+so, too.
 """
 
 from __future__ import annotations
