@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from contract_stage import becomes
 from sqlalchemy import text
+from sqlalchemy.util import await_only
 
 from skyhold.kernel.engines import galera
 from skyhold.kernel.settings import SettingsError
@@ -19,20 +21,16 @@ def engine(request) -> str:
     return request.param
 
 
-@pytest.fixture
-def lease(monkeypatch):
-    monkeypatch.setattr(galera, "LEASE_S", 1)
-    monkeypatch.setattr(galera, "WAIT_S", 10)
-
-
-def migrating(db, told, name, *statements_s):
+def migrating(db, told, name, *pauses):
     """With the lock, without that of the server, as one of its owners at a node of its own."""
 
     def run(connection):
         with galera.locked(connection, "a schema"), connection.begin():
-            for seconds in statements_s:
+            told.append(name)
+            for pause in pauses:
+                await_only(pause())
+                connection.execute(text("SELECT 1"))
                 told.append(name)
-                connection.execute(text("SELECT SLEEP(:s)"), {"s": seconds})
 
     async def migrate():
         migrator = db._engine.migrator(db.url)
@@ -48,22 +46,30 @@ async def left(db):
         return await tx.scalar(LEFT)
 
 
-async def test_who_takes_longer_than_its_lease_keeps_the_lock_while_it_works(db, lease):
+async def test_who_takes_longer_than_its_lease_keeps_the_lock_while_it_works(db, monkeypatch):
+    monkeypatch.setattr(galera, "LEASE_S", 2)
     told = []
-    first = migrating(db, told, "first", *[0.3] * 6)
-    await asyncio.sleep(0.2)
-    await asyncio.gather(first, migrating(db, told, "second", 0))
-    assert told == ["first"] * 6 + ["second"]
+    first = migrating(db, told, "first", *[lambda: asyncio.sleep(0.1)] * 25)
+    await becomes(lambda: told)
+    await asyncio.gather(first, migrating(db, told, "second"))
+    assert told == ["first"] * 26 + ["second"]
     assert await left(db) == 0
 
 
-async def test_who_was_overtaken_does_nothing_more(db, lease):
-    told = []
-    first = migrating(db, told, "first", 1.5, 0, 0)
-    await asyncio.sleep(0.2)
-    second = migrating(db, told, "second", 0.8)
+async def test_who_was_overtaken_does_nothing_more(db, monkeypatch):
+    monkeypatch.setattr(galera, "LEASE_S", 1)
+    told, overtaken, may_end = [], asyncio.Event(), asyncio.Event()
+
+    async def overtakes():
+        overtaken.set()
+        await may_end.wait()
+
+    first = migrating(db, told, "first", overtaken.wait, overtaken.wait)
+    await becomes(lambda: told)
+    second = migrating(db, told, "second", overtakes)
     with pytest.raises(SettingsError, match="another process"):
         await first
+    may_end.set()
     await second
-    assert told == ["first", "second", "first"]  # the last one had not been sent
+    assert told == ["first", "second", "second"]
     assert await left(db) == 0
