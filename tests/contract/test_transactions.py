@@ -19,6 +19,7 @@ from skyhold.kernel.db import (
     LostRace,
     OutcomeUnknown,
 )
+from support.databases import ENGINES
 
 COUNT = select(func.count()).select_from(NOTES)
 
@@ -335,6 +336,44 @@ async def test_a_commit_that_fails_for_an_unknown_reason_may_have_been_carried_o
                 await db.transact(lambda tx, code=code: tx.run(note(str(code))))
         assert own.value.after_unknown, code
     assert len(await rows.all()) == len(AT_COMMIT[dialect])
+
+
+TAKE_TIME = """
+CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END'
+"""
+AT_THE_END = """
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION take_time()
+"""
+
+
+@pytest.fixture
+async def slow_commits(db):
+    """A COMMIT of a note takes a second and a half, as one that waits for a standby may do."""
+    await db.run_sync(lambda it: it.execute(text(TAKE_TIME)))
+    await db.run_sync(lambda it: it.execute(text(AT_THE_END)))
+    yield
+    await db.run_sync(lambda it: it.execute(text("DROP FUNCTION take_time CASCADE")))
+
+
+@pytest.mark.parametrize(
+    "engine", [it for it in ENGINES if it == "postgresql"], indirect=True, scope="module"
+)
+@pytest.mark.parametrize("why", ["it takes too long", "the process ends"])
+async def test_a_commit_that_is_given_up_is_not_cancelled(connect, rows, slow_commits, why):
+    """PostgreSQL would show all what no standby has yet; who asks again would be told yes."""
+    impatient = connect(wait_s=0.3, statement_s=0.3 if why == "it takes too long" else 30)
+    writing = asyncio.create_task(impatient.transact(lambda tx: tx.run(note("a"))))
+    if why == "the process ends":
+        await asyncio.sleep(0.2)
+        await impatient.close()
+    with pytest.raises((OutcomeUnknown, asyncio.CancelledError)):
+        await writing
+    assert await rows.all() == {}
+    async with asyncio.timeout(10):
+        while not await rows.all():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
 
 
 async def test_a_duplicate_after_an_unknown_outcome_may_have_been_our_own(db, rows, at_once):

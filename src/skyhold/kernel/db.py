@@ -83,12 +83,13 @@ class Database:
     ) -> None:
         self.url, self._engine = engine_for(url)
         self._wait_s = wait_s
-        # A server that has stopped answering must not keep us: a little after its own limit, ours.
-        self._run_s = statement_s + wait_s if self._engine.is_server else None
+        limits = Limits(pool_max, writers_max, wait_s, statement_s)
+        self._run_s = limits.run_s if self._engine.is_server else None
         self._hand_over_s = wait_s if self._engine.is_server else None
         self._running: set[asyncio.Task[Any]] = set()
-        pools = self._engine.pools(self.url, Limits(pool_max, writers_max, wait_s, statement_s))
+        pools = self._engine.pools(self.url, limits)
         self._writer, self._reader = pools.writer, pools.reader
+        self._drop_writers = pools.drop_writers
         self._transactions = Transactions(name)
         self._metrics = {
             pools.writer: Pool(name, "write", _pool(pools.writer).size()),
@@ -289,6 +290,8 @@ class Database:
         """
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=self._wait_s)
+            if late:
+                self._drop_writers()
             for transaction in late:
                 transaction.cancel()
             await asyncio.gather(*late, return_exceptions=True)

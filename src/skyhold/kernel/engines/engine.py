@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -21,6 +22,11 @@ class Limits:
     wait_s: float
     statement_s: float
 
+    @property
+    def run_s(self) -> float:
+        """A server that has stopped answering must not keep us: a little after its own limit."""
+        return self.statement_s + self.wait_s
+
 
 @dataclass(frozen=True, slots=True)
 class Pools:
@@ -28,6 +34,8 @@ class Pools:
 
     writer: AsyncEngine
     reader: AsyncEngine
+    # Drops every connection that writes just now, so that its server is not told to stop.
+    drop_writers: Callable[[], None] = lambda: None
 
 
 class Meaning(Enum):

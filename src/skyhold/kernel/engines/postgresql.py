@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .engine import Limits, Meaning, Pools, Unsafe
 from .hosts import Host
-from .servers import CONNECT_S, Doubt, pooled, single, ways_to
+from .servers import CONNECT_S, Doubt, drop_late, pooled, single, ways_to
 from .ways import Driver
 
 READ_ONLY = "25006"
@@ -84,7 +84,9 @@ class PostgreSQL:
             ways=ways,
             is_useless=self._is_useless,
         )
-        return Pools(writer, reader)
+        # Before who waits is cancelled: the driver then has the server cancel the statement, and a
+        # COMMIT that waits for a standby would be seen by all though only this server has it.
+        return Pools(writer, reader, drop_late(writer, _DRIVER.drop, limits.run_s))
 
     def migrator(self, url: URL) -> AsyncEngine:
         """A connection whose statements may take their time."""

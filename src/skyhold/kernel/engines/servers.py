@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from asyncio import TimerHandle, get_running_loop
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -92,6 +93,32 @@ def single(url: URL, *, connect_args: Mapping[str, Any], ways: Ways | None) -> A
     return create_async_engine(
         url, poolclass=NullPool, connect_args=_by(ways, connect_args), hide_parameters=True
     )
+
+
+def drop_late(
+    engine: AsyncEngine, drop: Callable[[Any], None], after_s: float
+) -> Callable[[], None]:
+    """Drop a connection, without a farewell, that somebody uses for longer.
+
+    Answers what drops all that are in use at once.
+    """
+    late: dict[ConnectionPoolEntry, TimerHandle] = {}
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _out(_: Any, entry: ConnectionPoolEntry, __: Any) -> None:  # noqa: ANN401 - the driver's own
+        loop = get_running_loop()
+        late[entry] = loop.call_later(after_s, drop, entry.driver_connection)
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _back(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - as above
+        if entry in late:
+            late.pop(entry).cancel()
+
+    def drop_all() -> None:
+        for entry in list(late):
+            drop(entry.driver_connection)
+
+    return drop_all
 
 
 def _by(ways: Ways | None, connect_args: Mapping[str, Any]) -> dict[str, Any]:
