@@ -128,19 +128,19 @@ async def test_a_silent_host_costs_a_retry_and_no_error(by_both, wires, rows, is
     assert in_use(wires)[1] >= 2
 
 
-async def test_a_statement_that_takes_its_time_is_left_alone(by_both, wires, rows, engine):
+async def test_a_statement_that_takes_its_time_is_left_alone(by_both, wires, rows, dialect):
     db = by_both()
-    slow = text(SLEEPING[engine].format(s=1.2))  # and after half a second its host is looked at
+    slow = text(SLEEPING[dialect].format(s=1.2))  # and after half a second its host is looked at
     await db.transact(lambda tx: tx.run(slow))
     assert in_use(wires)[1] == 0
 
 
 async def test_a_host_that_takes_nobody_new_and_answers_the_others_is_left_alone(
-    by_both, wires, rows, engine
+    by_both, wires, rows, dialect
 ):
     db = by_both()
     await warm(db)
-    slow = text(SLEEPING[engine].format(s=1.2))
+    slow = text(SLEEPING[dialect].format(s=1.2))
     slowly = asyncio.create_task(db.transact(lambda tx: tx.run(slow)))
     wires[0]._listener.close()
     while not slowly.done():
@@ -196,8 +196,8 @@ async def test_a_host_that_failed_is_tried_last_for_a_while(by_both, wires, rows
     assert in_use(wires)[1] == 4
 
 
-async def test_a_host_that_has_become_useless_is_left(by_both, wires, rows, engine):
-    for said in USELESS[engine]:
+async def test_a_host_that_has_become_useless_is_left(by_both, wires, rows, dialect):
+    for said in USELESS[dialect]:
         db = by_both()
         await warm(db)
         runs = []
@@ -216,10 +216,10 @@ async def test_a_host_that_has_become_useless_is_left(by_both, wires, rows, engi
 
 
 async def test_a_host_that_was_made_a_standby_is_not_read_from_for_long(
-    by_both, wires, rows, engine, monkeypatch
+    by_both, wires, rows, dialect, monkeypatch
 ):
     """It goes on answering those who read, and who always reads never comes to be in doubt."""
-    of_engine = {"mariadb": mysql, "postgresql": postgresql}[engine]
+    of_engine = {"mariadb": mysql, "postgresql": postgresql}[dialect]
     open_then, is_standby = WeakSet(), False
 
     async def why_not(connection):
