@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from contract_stage import note, raised
@@ -14,7 +15,9 @@ from sqlalchemy import text
 from skyhold.booking.wiring import HISTORY
 from skyhold.kernel.db import Database
 from skyhold.kernel.db_errors import DatabaseBusy
+from skyhold.kernel.engines import galera
 from skyhold.kernel.migrations import SchemaState
+from skyhold.kernel.settings import SettingsError
 from support.databases import ENGINES, SERVERS, fresh_database, replicas_of
 
 # Collected only where `make galera` says so: the suite promises no cluster.
@@ -89,6 +92,26 @@ if CLUSTERS:
                     db = Database(node)
                     assert await HISTORY.state(db) is SchemaState.CURRENT
                     await db.close()
+
+    async def test_a_lock_that_was_left_behind_keeps_others_out_until_its_time_is_over(
+        tmp_path, monkeypatch
+    ):
+        with fresh_database("galera", tmp_path) as url:
+            db = Database(url)
+            await HISTORY.upgrade(db)
+            left = text("INSERT INTO skyhold_schema_lock VALUES (:name, 'dead', :until)")
+            until = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=4)
+            values = {"name": HISTORY.version_table, "until": until}
+            await db.transact(lambda tx: tx.run(left, values=values))
+            monkeypatch.setattr(galera, "WAIT_S", 0.5)
+            with pytest.raises(SettingsError, match="skyhold_schema_lock"):
+                await HISTORY.upgrade(db)
+            monkeypatch.undo()
+            await HISTORY.upgrade(db)
+            assert datetime.now(UTC).replace(tzinfo=None) >= until
+            async with db.read() as tx:
+                assert await tx.rows(text("SELECT * FROM skyhold_schema_lock")) == []
+            await db.close()
 
     async def test_every_table_has_a_primary_key(db):
         """Without one Galera refuses a DELETE, and may certify two changes of one row."""

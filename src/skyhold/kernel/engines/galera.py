@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from sqlalchemy import inspect, text
@@ -18,16 +18,19 @@ WAIT_S = 60
 LEASE_S = 900
 _TAKEN = {1062, 1205, 1213}  # it is there; it is being written; another node was quicker
 _MAKE = text(
-    f"CREATE TABLE IF NOT EXISTS {TABLE} (name VARCHAR(64) NOT NULL PRIMARY KEY,"
+    "CREATE TABLE IF NOT EXISTS skyhold_schema_lock (name VARCHAR(64) NOT NULL PRIMARY KEY,"
     " holder VARCHAR(36) NOT NULL, until_at DATETIME(6) NOT NULL)"
 )
-_UNTIL = f"UTC_TIMESTAMP(6) + INTERVAL {LEASE_S} SECOND"
 _TAKE_OVER = text(
-    f"UPDATE {TABLE} SET holder = :holder, until_at = {_UNTIL}"  # noqa: S608 - names of ours
+    "UPDATE skyhold_schema_lock"
+    " SET holder = :holder, until_at = UTC_TIMESTAMP(6) + INTERVAL :lease_s SECOND"
     " WHERE name = :name AND until_at < UTC_TIMESTAMP(6)"
 )
-_TAKE = text(f"INSERT INTO {TABLE} VALUES (:name, :holder, {_UNTIL})")  # noqa: S608 - as above
-_GIVE_BACK = text(f"DELETE FROM {TABLE} WHERE name = :name AND holder = :holder")  # noqa: S608
+_TAKE = text(
+    "INSERT INTO skyhold_schema_lock"
+    " VALUES (:name, :holder, UTC_TIMESTAMP(6) + INTERVAL :lease_s SECOND)"
+)
+_GIVE_BACK = text("DELETE FROM skyhold_schema_lock WHERE name = :name AND holder = :holder")
 _PAUSE = text("SELECT SLEEP(0.25)")  # the server sleeps, and nobody here
 
 
@@ -53,7 +56,7 @@ def locked(connection: Connection, name: str) -> Iterator[None]:
     if not inspect(connection).has_table(TABLE):
         connection.execute(_MAKE)
     connection.commit()
-    mine = {"name": name, "holder": new_id()}
+    mine = {"name": name, "holder": new_id(), "lease_s": LEASE_S}
     with connection.engine.connect() as keeper:
         give_up_at = time.monotonic() + WAIT_S
         while not _taken(keeper, mine):
@@ -64,11 +67,11 @@ def locked(connection: Connection, name: str) -> Iterator[None]:
         try:
             yield
         finally:
-            keeper.execute(_GIVE_BACK, mine)
+            keeper.execute(_GIVE_BACK, {"name": name, "holder": mine["holder"]})
             keeper.commit()
 
 
-def _taken(keeper: Connection, mine: dict[str, str]) -> bool:
+def _taken(keeper: Connection, mine: Mapping[str, object]) -> bool:
     """Whether it is ours now: the row is written, and COMMIT returned."""
     try:
         if not keeper.execute(_TAKE_OVER, mine).rowcount:
