@@ -17,6 +17,7 @@ from skyhold import cli
 from skyhold.booking.settings import BookingSettings
 from skyhold.booking.wiring import open_database, wire
 from skyhold.kernel.settings import SettingsError
+from support.system import free_port
 
 SKYHOLD = Path(sys.executable).with_name("skyhold")
 
@@ -173,7 +174,7 @@ def test_the_command_says_in_one_line_why_it_does_not_start(tmp_path):
     ended = subprocess.run(
         [SKYHOLD, "booking", "serve"],
         env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-        | {"DATABASE_URL": "oracle://ada:hunter2@db.internal/sky"},
+        | {"DATABASE_URL": "oracle://ada:hunter2@db.internal/sky", "PORT": str(free_port())},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -119,6 +119,7 @@ async def _try(mutant: Mutant, seed: int, given: argparse.Namespace, console: Co
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="skyhold-mutant-") as scratch:
+        _open_to_all(Path(scratch))
         # The rig wants the folder of its run for itself.
         src = mutant.plant(Path(scratch) / "src")
         folder = Path(given.keep or scratch) / f"{mutant.name}-{given.db}-{seed}"
@@ -130,6 +131,10 @@ async def _try(mutant: Mutant, seed: int, given: argparse.Namespace, console: Co
         outcome.counts.get("operations", 0),
         time.monotonic() - began,
     )
+
+
+def _open_to_all(folder: Path) -> None:
+    folder.chmod(0o755)  # the database servers are other users
 
 
 def _line(verdict: Verdict) -> str:

@@ -21,6 +21,8 @@ RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 60.0
 DOUBLINGS_MAX = 12
 CLOSE_MAX_S = 10.0
+# What was sent back is soon here again, unless another process has it now.
+BACK_WITHIN_S = 5.0
 
 
 class Hands:
@@ -72,6 +74,7 @@ class Hands:
             if self.closing.is_set():
                 return  # unanswered, it comes again
             if lane is None:
+                self._expect(queue, event)
                 await _answer(message.nack(requeue=True))
                 return
             with in_course_of(event):
@@ -89,6 +92,7 @@ class Hands:
                 # So an outage of the handler's database does not use up all the deliveries.
                 await self.closes_within(_pause_s(before))
                 lane.sent_back += 1
+                self._expect(queue, event)
             else:
                 _note_dead(event, queue)
             reach("consume.before_send_back")
@@ -111,20 +115,54 @@ class Hands:
     async def _in_turn(self, queue: str, event: Event) -> AsyncIterator[_Lane | None]:
         """Wait for the events of the same subject that came before this one.
 
-        Answers None when one of them was sent back to the queue meanwhile: this one has to go
-        behind it, or the inbox would take it for the newer one and the other would never count.
+        Also for an older one that was sent back and is not here again: a broker with a slow disk
+        may be that late. Answers None when one of them was sent back to the queue meanwhile: this
+        one has to go behind it, or the inbox would take it for the newer one and the other would
+        never count.
         """
         key = (queue, event.subject)
         lane = self._lanes.setdefault(key, _Lane())
         lane.users += 1
         sent_back = lane.sent_back
         try:
+            for older in lane.older_than(event):
+                await older.has_its_turn.wait()
             async with lane.lock:
+                self._expect_no_more(key, event.id)
                 yield lane if lane.sent_back == sent_back else None
         finally:
             lane.users -= 1
-            if not lane.users:
-                del self._lanes[key]
+            self._tidy(key)
+
+    def _expect(self, queue: str, event: Event) -> None:
+        """It is sent back: newer events of its subject wait for it, though not for long."""
+        key = (queue, event.subject)
+        self._expect_no_more(key, event.id)  # another copy of it
+        timer = asyncio.get_running_loop().call_later(
+            BACK_WITHIN_S, self._expect_no_more, key, event.id
+        )
+        self._lanes[key].expected[event.id] = _Expected(event.sequence, timer)
+
+    def _expect_no_more(self, key: tuple[str, str], event_id: str) -> None:
+        lane = self._lanes[key]
+        if expected := lane.expected.pop(event_id, None):
+            expected.timer.cancel()
+            expected.has_its_turn.set()
+        self._tidy(key)
+
+    def _tidy(self, key: tuple[str, str]) -> None:
+        lane = self._lanes[key]
+        if not lane.users and not lane.expected:
+            del self._lanes[key]
+
+
+@dataclass(slots=True)
+class _Expected:
+    """An event that was sent back, until it has its turn again or its time is over."""
+
+    sequence: int
+    timer: asyncio.TimerHandle
+    has_its_turn: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -134,6 +172,11 @@ class _Lane:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     sent_back: int = 0
+    expected: dict[str, _Expected] = field(default_factory=dict)
+
+    def older_than(self, event: Event) -> list[_Expected]:
+        """Those that were sent back and have to come before this one."""
+        return [one for one in self.expected.values() if one.sequence < event.sequence]
 
 
 async def _answer(answering: Awaitable[None]) -> None:
