@@ -104,7 +104,7 @@ MUTANTS = (
                 """
                 |        async with self._db.read() as before:
                 |            read = await self._ledger(before, commands)  # type: ignore[arg-type]
-                |        await asyncio.sleep(0.3)
+                |        await __import__("asyncio").sleep(0.3)
                 |
                 |        async def decide(tx: Tx) -> tuple[Ledger, Sequence[Decision | Exception]]:
                 |            ledger = read
