@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import skyhold
+from support.ports import free_ports
 
 from . import broker
 from .checker import check
@@ -33,7 +32,6 @@ from .system import GIVE_UP_AFTER_S, GRACE_S, WINDOW_S, System
 
 SERVICES = ("flight", "booking", "worker")
 PARTS = ("database", "sandbox", *(f"{name}-{number}" for name in SERVICES for number in "12"))
-PORTS = range(20_000, 32_000)  # below those that the kernel hands out: a dead part's stays free
 
 
 async def run(options: Options) -> Outcome:
@@ -57,7 +55,7 @@ class _Rig:
         self.keep = options.keep or options.folder is not None
         self._options, self._folder = options, folder
         parts = [*PARTS, "haproxy"] if options.haproxy else PARTS
-        self._ports = dict(zip(parts, _free_ports(len(parts)), strict=True))
+        self._ports = dict(zip(parts, free_ports(len(parts)), strict=True))
         self._nodes: Nodes | None = None
 
     async def run(self) -> Outcome:
@@ -163,18 +161,3 @@ async def _watched(run: Run) -> AsyncIterator[None]:
     finally:
         for witness in witnesses:
             await witness.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-        if len(found) == count:
-            break
-    return found

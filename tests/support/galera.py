@@ -23,11 +23,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
@@ -37,13 +35,13 @@ from pathlib import Path
 
 import asyncmy
 
+from .ports import free_ports
 from .processes import as_user, descendants
 
 USER = "mysql"
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
 PACKAGES = "mariadb-server galera-4 rsync"
 NODES = 3
-PORTS = range(20_000, 32_000)  # below those that the kernel hands out: a dead node's stay free
 PROBE_MAX_S = 2.0
 READY_MAX_S = 120.0
 LOOK_EVERY_S = 0.1
@@ -290,7 +288,7 @@ class Cluster:
     """Three nodes, which are one database. The folder must be open to the server's user."""
 
     def __init__(self, folder: Path) -> None:
-        ports = iter(_free_ports(4 * NODES))
+        ports = iter(free_ports(4 * NODES))
         self.nodes = [
             Node(
                 f"node-{number}",
@@ -405,17 +403,3 @@ def _run(command: list[str], folder: Path) -> None:
 def _environment() -> dict[str, str]:
     kept = ("PATH", "LANG", "LC_ALL")
     return {name: os.environ[name] for name in kept if name in os.environ}
-
-
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            break
-    return found

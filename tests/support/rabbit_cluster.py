@@ -18,19 +18,17 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .ports import free_ports
 from .processes import as_user
 from .servers import _speaks_amqp
 
 USER = "rabbitmq"
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-PORTS = range(20_000, 32_000)  # below those that the kernel hands out: a dead node's stay free
 START_MAX_S = 120.0
 LOOK_EVERY_S = 0.1
 # A silent node counts as gone after about so long; one that was killed is missed at once.
@@ -128,7 +126,7 @@ class Cluster:
 
     def __init__(self, folder: Path, *, nodes: int) -> None:
         self._folder = folder
-        ports = _free_ports(2 * nodes)
+        ports = free_ports(2 * nodes)
         run = secrets.token_hex(3)
         self.nodes = [
             Node(f"skyhold{run}n{n}@localhost", ports[2 * n], ports[2 * n + 1], folder / str(n))
@@ -170,18 +168,3 @@ def _give(folder: Path) -> None:
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, USER, USER)
-
-
-def _free_ports(number: int) -> list[int]:
-    found: list[int] = []
-    with ExitStack() as held:
-        for port in sorted(PORTS, key=lambda _: secrets.randbits(32)):
-            listener = held.enter_context(socket.socket())
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-            if len(found) == number:
-                return found
-    raise OSError("no free ports")
