@@ -58,7 +58,7 @@ class Load:
     async def _write(self, db: Database, end: float) -> None:
         while time.monotonic() < end:
             id, begun = next(self._ids), time.monotonic()
-            await db.transact(lambda tx, id=id: tx.run(INSERT, {"id": id}))
+            await db.transact(lambda tx, id=id: tx.run(INSERT, values={"id": id}))
             self.longest_s = max(self.longest_s, time.monotonic() - begun)
             self.written.append(id)
             await asyncio.sleep(0.02)

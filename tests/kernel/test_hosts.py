@@ -37,10 +37,10 @@ REFUSED = {
     "mysql://u:hunter2@,b/sky": "Host 1 in the database's URL is empty; ",
     "mysql://u:hunter2@a,/sky": "Host 2 in the database's URL is empty; ",
     "mysql://u:hunter2@a,,c/sky": "Host 2 in the database's URL is empty; ",
-    "mysql://u:hunter2@a,b:/sky": "The port of host 2 in the database's URL is none; ",
-    "mysql://u:hunter2@a:0,b/sky": "The port of host 1 in the database's URL is none; ",
-    "mysql://u:hunter2@a,b:65536/sky": "The port of host 2 in the database's URL is none; ",
-    "postgresql://u:hunter2@a,b:x5432/sky": "The port of host 2 in the database's URL is none; ",
+    "mysql://u:hunter2@a,b:/sky": "The port of host 2 in the database's URL is not a port",
+    "mysql://u:hunter2@a:0,b/sky": "The port of host 1 in the database's URL is not a port",
+    "mysql://u:hunter2@a,b:65536/sky": "The port of host 2 in the database's URL is not a port",
+    "postgresql://u:hunter2@a,b:x5432/sky": "The port of host 2 in the database's URL is not",
     "postgresql://u:hunter2@hunter2@a,b/sky": "Host 1 in the database's URL cannot be read; ",
     "postgresql://u:hunter2@::1,b/sky": "Host 1 in the database's URL cannot be read; ",
 }
@@ -69,6 +69,21 @@ def test_a_wrong_list_is_refused_in_a_sentence_that_repeats_nothing(url):
     assert "mysql://user:password@a:3306,b:3306,c/name" in sentence
     assert "hunter2" not in sentence
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:p@hunter2@127.0.0.1:3306/sky",
+        "postgresql://u:p@hunter2/x@127.0.0.1/sky",
+        "mysql://u:p@hunter2,x/y@127.0.0.1:3306/sky",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_taken_for_no_host(url):
+    """A connection would be tried to a part of it, and told of."""
+    with pytest.raises(SettingsError, match="%40") as refusal:
+        Database(url)
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_all_hosts_are_shown_and_no_password():

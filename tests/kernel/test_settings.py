@@ -135,7 +135,20 @@ def test_a_broker_may_have_several_hosts(environment, url):
     assert KernelSettings().amqp_url == url
 
 
-@pytest.mark.parametrize("url", ["h", "amqp://", "amqp://h1,,h2", "amqp://u:p@h1,/v", "http://h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "h",
+        "amqp://",
+        "amqp://h1,,h2",
+        "amqp://u:p@h1,/v",
+        "http://h",
+        "amqp://u:p/w@h1,h2/",
+        "amqp://h1:56x2,h2/",
+        "amqp://h1:65536",
+        "amqp://::1,h2/",
+    ],
+)
 def test_a_broker_without_a_host_is_refused(environment, url):
     environment.setenv("AMQP_URL", url)
     with pytest.raises(ValidationError, match="amqp://user:password@host"):

@@ -21,6 +21,10 @@ class SettingsError(Exception):
     """A setting, or a combination of settings, that cannot work; one sentence says why."""
 
 
+_PORT = r"(?:[0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+_HOST = rf"(?:\[[0-9A-Fa-f:.]+\]|[^/?@,:\[\]\s]+)(?::{_PORT})?"
+
+
 def looks_like(pattern: str, example: str) -> AfterValidator:
     """A check of a setting that says what it should look like."""
 
@@ -85,7 +89,7 @@ class KernelSettings(BaseSettings):
     amqp_url: Annotated[
         str | None,
         looks_like(
-            r"amqps?://(?:[^/]*@)?[^/?@,\s]+(?:,[^/?@,\s]+)*(?:[/?]|$)",
+            rf"amqps?://(?:[^/]*@)?{_HOST}(?:,{_HOST})*(?:[/?]|$)",
             "amqp://user:password@host:5672/vhost",
         ),
     ] = Field(

@@ -13,7 +13,8 @@ _URL = re.compile(
     r"(?P<before>[\w+]+://(?:[^:/]*(?::[^@]*)?@)?)(?P<hosts>[^/?]*)(?P<after>.*)", re.DOTALL
 )
 _HOST = re.compile(r"(?P<name>\[[^\[\]@\s]+\]|[^\[\]:@\s]+)(?::(?P<port>.*))?", re.DOTALL)
-_EXAMPLE = "it should look like mysql://user:password@a:3306,b:3306,c/name."
+ENCODED = "In a password @ is written %40, : %3A, / %2F and a comma %2C."
+_EXAMPLE = f"it should look like mysql://user:password@a:3306,b:3306,c/name. {ENCODED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,6 @@ def _host(number: int, text: str) -> Host:
     if port is None:
         return Host(name)
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= PORT_MAX:
-        msg = f"The port of host {number} in the database's URL is none; {_EXAMPLE}"
+        msg = f"The port of host {number} in the database's URL is not a port number; {_EXAMPLE}"
         raise SettingsError(msg)
     return Host(name, int(port))

@@ -104,7 +104,7 @@ class MySQL:
 
     def migrator(self, url: URL) -> AsyncEngine:
         """A connection whose statements may take their time."""
-        ways = ways_to(self._hosts, _DRIVER, MIGRATION_WAIT_S)
+        ways = ways_to(self._hosts, _DRIVER, CONNECT_S)
         engine = single(url, connect_args=_CONNECT, ways=ways)
         unlimited = Limits(1, 1, wait_s=MIGRATION_WAIT_S, statement_s=0)
         _configure(engine, unlimited)

@@ -18,7 +18,6 @@ from .servers import CONNECT_S, Doubt, drop_late, pooled, single, ways_to
 from .ways import Driver
 
 READ_ONLY = "25006"
-MIGRATION_WAIT_S = 60.0
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _MEANINGS = {
     "23505": Meaning.DUPLICATE,
@@ -90,7 +89,7 @@ class PostgreSQL:
 
     def migrator(self, url: URL) -> AsyncEngine:
         """A connection whose statements may take their time."""
-        ways = ways_to(self._hosts, _DRIVER, MIGRATION_WAIT_S)
+        ways = ways_to(self._hosts, _DRIVER, CONNECT_S)
         return single(url, connect_args={"timeout": CONNECT_S}, ways=ways)
 
     @contextmanager

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from skyhold.kernel.settings import SettingsError
 
 from .engine import Engine
-from .hosts import Host, joined, split
+from .hosts import ENCODED, Host, joined, split
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
@@ -55,5 +55,8 @@ def engine_for(url: str) -> tuple[URL, Engine]:
         raise SettingsError(msg)
     if kind != "sqlite" and not parsed.database:
         msg = f"The database's URL names no database: {kind}://user:password@host/name."
+        raise SettingsError(msg)
+    if kind != "sqlite" and "@" in f"{parsed.host}{parsed.database}":
+        msg = f"The database's URL has more than one @. {ENCODED}"
         raise SettingsError(msg)
     return parsed.set(drivername=driver), engine(hosts)
