@@ -377,13 +377,19 @@ async def test_two_mailers_write_into_one_mailbox(folder, clock):
     assert len(letters_in(folder)) == 40
 
 
-async def test_a_mail_program_that_is_at_the_mailbox_is_waited_for(folder, box):
-    await box.send(to("ada@example.com"))
-    (file,) = folder.iterdir()
+async def locked(file):
+    """A mail program that has locked the mailbox, until its input ends."""
     busy = await asyncio.create_subprocess_exec(
         sys.executable, "-c", LOCKED, file, stdin=PIPE, stdout=PIPE
     )
     await busy.stdout.readline()
+    return busy
+
+
+async def test_a_mail_program_that_is_at_the_mailbox_is_waited_for(folder, box):
+    await box.send(to("ada@example.com"))
+    (file,) = folder.iterdir()
+    busy = await locked(file)
     sending = asyncio.create_task(box.send(to("eve@example.com")))
     await asyncio.sleep(0.05)
     assert len(letters_in(folder)) == 1
@@ -396,10 +402,7 @@ async def test_a_mail_program_that_never_leaves_is_not_waited_for(folder, box, m
     monkeypatch.setattr(mailbox_module, "LOCKED_MAX_S", 0.1)
     await box.send(to("ada@example.com"))
     (file,) = folder.iterdir()
-    busy = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", LOCKED, file, stdin=PIPE, stdout=PIPE
-    )
-    await busy.stdout.readline()
+    busy = await locked(file)
     sending = asyncio.create_task(box.send(to("eve@example.com")))
     await asyncio.wait({sending}, timeout=5)
     ended = sending.done()
@@ -413,10 +416,7 @@ async def test_a_letter_is_not_written_into_a_mailbox_that_was_replaced(folder, 
     """A mail program that takes letters out writes the rest anew, under the old name."""
     await box.send(to("ada@example.com"))
     (file,) = folder.iterdir()
-    busy = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", LOCKED, file, stdin=PIPE, stdout=PIPE
-    )
-    await busy.stdout.readline()
+    busy = await locked(file)
     sending = asyncio.create_task(box.send(to("eve@example.com")))
     await asyncio.sleep(0.05)
     anew = folder / "anew"

@@ -16,7 +16,7 @@ from skyhold.kernel.columns import Key, metadata
 from skyhold.kernel.db import Database
 from skyhold.kernel.errors import Unavailable
 from skyhold.kernel.inbox import Inbox, inbox_table
-from skyhold.kernel.messaging import Event, Subscription, hands, rabbit
+from skyhold.kernel.messaging import Event, Subscription, hands, leaving, rabbit
 from skyhold.kernel.messaging.cloudevents import CONTENT_TYPE, from_bytes
 from skyhold.kernel.messaging.plan import DEAD, EVENTS
 from skyhold.kernel.messaging.rabbit import RabbitBus
@@ -416,7 +416,7 @@ async def test_who_hears_of_no_confirmation_goes_to_the_next_node(
     a_bus, handler, two_ways, monkeypatch
 ):
     monkeypatch.setattr(rabbit, "STOP_MAX_S", 0.1)  # nobody says farewell
-    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.05)
+    monkeypatch.setattr(leaving, "LEAVE_AFTER_S", 0.05)
     first, second, both = two_ways
     bus = await a_bus((BOOKINGS, handler), at=both, publish_timeout_s=0.1)
     first.silence()

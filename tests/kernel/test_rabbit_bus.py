@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from structlog.contextvars import get_contextvars
 
 from skyhold.contracts.events import EVENT_KINDS
-from skyhold.kernel.messaging import Event, Subscription, hands, rabbit
+from skyhold.kernel.messaging import Event, Subscription, hands, leaving, rabbit
 from skyhold.kernel.messaging.addresses import hosts, split
 from skyhold.kernel.messaging.asyncapi import asyncapi_document
 from skyhold.kernel.messaging.cloudevents import to_bytes
@@ -340,7 +340,7 @@ async def test_a_connection_on_which_nothing_is_confirmed_is_left_after_a_moment
         raise error
 
     monkeypatch.setattr(RabbitBus, "_send", refuse)
-    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.02)
+    monkeypatch.setattr(leaving, "LEAVE_AFTER_S", 0.02)
     bus, broker = a_bus(), Leaving()
     bus._broker, bus._connected = broker, True
     for number in range(5):  # at once, so they are one reason
@@ -358,7 +358,7 @@ async def test_a_connection_on_which_anything_is_confirmed_meanwhile_is_kept(
             raise DeliveryError(None, None)
 
     monkeypatch.setattr(RabbitBus, "_send", send)
-    monkeypatch.setattr(rabbit, "LEAVE_AFTER_S", 0.02)
+    monkeypatch.setattr(leaving, "LEAVE_AFTER_S", 0.02)
     bus, broker = a_bus(), Leaving()
     bus._broker, bus._connected = broker, True
     assert not await bus.publish(an_event("e1"))

@@ -18,13 +18,13 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import QueuePool
 
 from . import tracing
 from .db_errors import (
@@ -36,10 +36,11 @@ from .db_errors import (
     NoConnection,
     OutcomeUnknown,
     trouble_of,
+    trouble_of_writing,
     worse,
 )
 from .db_metrics import Pool, Transactions
-from .engines import Limits, Meaning, Unsafe, engine_for
+from .engines import Limits, Unsafe, engine_for, pool_of
 from .errors import Problem
 from .logging import get_logger
 from .tx import ReadTx, Tx
@@ -92,8 +93,8 @@ class Database:
         self._drop_writers = pools.drop_writers
         self._transactions = Transactions(name)
         self._metrics = {
-            pools.writer: Pool(name, "write", _pool(pools.writer).size()),
-            pools.reader: Pool(name, "read", _pool(pools.reader).size()),
+            pools.writer: Pool(name, "write", pool_of(pools.writer).size()),
+            pools.reader: Pool(name, "read", pool_of(pools.reader).size()),
         }
 
     @property
@@ -104,7 +105,7 @@ class Database:
     @property
     def checked_out(self) -> int:
         """How many connections are in use just now."""
-        return sum(_pool(engine).checkedout() for engine in (self._writer, self._reader))
+        return sum(pool_of(engine).checkedout() for engine in (self._writer, self._reader))
 
     async def transact(self, work: Callable[[Tx], Awaitable[Out]]) -> Out:
         """Run `work` in a transaction and commit it; on a conflict run all of it again.
@@ -166,12 +167,8 @@ class Database:
                 async with asyncio.timeout(self._run_s), connection.begin():
                     return await work(Tx(connection, self._engine))
             except DBAPIError as error:
-                meaning = self._engine.meaning(error)
-                # Without a statement it was the COMMIT that failed: who refuses that for a reason
-                # we do not know may have carried it out, and so may the server behind a proxy.
-                if meaning is Meaning.OTHER and error.statement is None:
-                    raise OutcomeUnknown from error
-                trouble = trouble_of(meaning)
+                at_commit = error.statement is None
+                trouble = trouble_of_writing(self._engine.meaning(error), at_commit=at_commit)
                 if trouble is None:
                     raise
                 raise trouble from error
@@ -274,13 +271,7 @@ class Database:
         """Ask the server for what would break a promise of ours, and log a warning for each."""
         unsafe = await self.run_sync(self._engine.unsafe)
         for found in unsafe:
-            log.warning(
-                "db.unsafe",
-                setting=found.setting,
-                value=found.value,
-                wanted=found.wanted,
-                because=found.because,
-            )
+            log.warning("db.unsafe", **asdict(found))
         return unsafe
 
     async def close(self) -> None:
@@ -301,9 +292,3 @@ class Database:
 
 def _pause_s(attempt: int) -> float:
     return random.uniform(0, min(PAUSE_MAX_S, PAUSE_FIRST_S * 2**attempt))  # noqa: S311 - jitter
-
-
-def _pool(engine: AsyncEngine) -> QueuePool:
-    pool = engine.pool
-    assert isinstance(pool, QueuePool), "every engine is given a queue of connections"
-    return pool

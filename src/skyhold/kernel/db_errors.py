@@ -75,6 +75,17 @@ def trouble_of(meaning: Meaning) -> DatabaseBusy | None:
             return None
 
 
+def trouble_of_writing(meaning: Meaning, *, at_commit: bool) -> DatabaseBusy | None:
+    """The same, of a transaction that writes.
+
+    A COMMIT that is refused for a reason we do not know may have been carried out all the same, by
+    this server or by the one behind a proxy.
+    """
+    if at_commit and meaning is Meaning.OTHER:
+        return OutcomeUnknown()
+    return trouble_of(meaning)
+
+
 def worse(before: Problem, now: Problem) -> Problem:
     """The failure to tell: once one run may have committed, no later one can deny it."""
     return before if isinstance(before, OutcomeUnknown) else now

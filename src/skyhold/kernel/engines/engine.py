@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,13 @@ class Pools:
     reader: AsyncEngine
     # Drops every connection that writes just now, so that its server is not told to stop.
     drop_writers: Callable[[], None] = lambda: None
+
+
+def pool_of(engine: AsyncEngine) -> QueuePool:
+    """The connections of one of them."""
+    pool = engine.pool
+    assert isinstance(pool, QueuePool), "every engine is given a queue of connections"
+    return pool
 
 
 class Meaning(Enum):

@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aio_pika.exceptions import PublishError
@@ -33,6 +33,7 @@ from .bus import Event, Handler, Subscription
 from .cloudevents import CONTENT_TYPE, to_bytes
 from .declared import dead_letters, declare
 from .hands import Hands
+from .leaving import Leaving
 from .plan import Plan
 from .roaming import RoamingBroker, Turn
 
@@ -45,8 +46,6 @@ RECONNECT_FIRST_S = 0.2
 RECONNECT_MAX_S = 10.0
 RECONNECT_EVERY_S = 1.0
 STOP_MAX_S = 2.0
-LEAVE_AFTER_S = 1.0
-LEAVE_MAX_S = 60.0
 
 
 class RabbitBus:
@@ -87,10 +86,8 @@ class RabbitBus:
         self._handlers: dict[str, Handler] = {}
         self._broker: RoamingBroker | None = None  # once everything is declared on it
         self._opening: asyncio.Task[None] | None = None
-        self._leaving: asyncio.Task[None] | None = None
-        self._left_in_vain = 0
-        self._confirmed_at = -math.inf
         self._hands = Hands(delivery_limit)
+        self._leaving = Leaving(self._hands.closes_within)
         self._tried = asyncio.Event()
         self._connected = False
         self._told_lost = ""
@@ -121,8 +118,7 @@ class RabbitBus:
         if self._opening is not None:
             await self._opening  # not cancelled: what it has half opened would stay open
         await self._hands.close()
-        if self._leaving is not None:
-            await self._leaving
+        await self._leaving.ended()
         if self._broker is not None:
             await _stop(self._broker)
             self._broker = None
@@ -154,31 +150,15 @@ class RabbitBus:
         except Exception as error:  # noqa: BLE001 - it was not confirmed, however it failed
             # By its name only: what it says may repeat the event.
             self._note_refused(event, type(error).__name__)
-            if not isinstance(error, PublishError) and self._confirmed_at < began_at:
-                self._leave(self._broker)
+            nothing_is = not self._leaving.was_confirmed_since(began_at)
+            if nothing_is and not isinstance(error, PublishError):
+                self._leaving.begin(partial(self._leave, self._broker))
             return False
         self._told_refused.clear()
-        self._confirmed_at, self._left_in_vain = time.monotonic(), 0
+        self._leaving.confirmed()
         return True
 
-    def _leave(self, broker: RoamingBroker) -> None:
-        """Nothing is confirmed here: try by another connection, to the next node if there is one.
-
-        When the node of a quorum queue's leader dies, a channel that was opened before the next
-        leader was there may refuse everything for as long as the node is away, or never confirm it
-        (seen with RabbitMQ 3.10). A new one finds the new leader. Each time in vain the pause
-        before it is longer: what is in hand comes again by a new connection, and that counts.
-        """
-        if self._leaving is None or self._leaving.done():
-            pause_s = min(LEAVE_AFTER_S * 2**self._left_in_vain, LEAVE_MAX_S)
-            self._left_in_vain += 1
-            self._leaving = asyncio.create_task(
-                self._go(broker, pause_s, time.monotonic()), name="rabbit leaves"
-            )
-
-    async def _go(self, broker: RoamingBroker, pause_s: float, decided_at: float) -> None:
-        if await self._hands.closes_within(pause_s) or self._confirmed_at > decided_at:
-            return
+    async def _leave(self, broker: RoamingBroker) -> None:
         log.info("bus.looks_elsewhere", hosts=self._hosts)
         await _quietly(broker.leave())
 
